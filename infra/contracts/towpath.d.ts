@@ -283,13 +283,20 @@ export interface ComparedRead {
   covered_upto: number;
 }
 
-/** A workspace where claims wait; `task_id` has waited longest. */
+/** A workspace where claims wait; the task has waited longest, for `paths`, behind `in_the_way` claims. */
 export interface Contended {
+  task_id: string;
+  title: string | null;
   workspace: string;
   held: number;
   waiting: number;
   longest_wait_seconds: number;
-  task_id: string;
+  /** the first 3; [] means the whole workspace */
+  paths: string[];
+  more_paths: number;
+  /** the first 3 tasks that it waits for */
+  behind: NamedTask[];
+  in_the_way: number;
 }
 
 /**
@@ -597,6 +604,12 @@ export interface LoginBody {
   token: string;
 }
 
+/** A task; its title is null where the read model does not have it yet. */
+export interface NamedTask {
+  task_id: string;
+  title: string | null;
+}
+
 /** The person for whom the caller acts; `kind` says where `id` is known. */
 export interface OnBehalfOfRead {
   kind: string;
@@ -613,6 +626,8 @@ export interface Overview {
   tasks: { [name: string]: number } | null;
   failed_last_hour: number | null;
   locks: LocksOverview;
+  /** the 5 tasks that run and were created last, these first */
+  running: RunningRead[] | null;
   /** where most claims wait */
   contended: Contended[];
   /** runners by state */
@@ -923,6 +938,19 @@ export interface RunningData {
   started_at: string;
   pid: number | null;
   instance?: string | null;
+}
+
+/** A task that runs, since `since`; `holds`: whether its attempt holds the lock of `paths`. */
+export interface RunningRead {
+  task_id: string;
+  title: string | null;
+  since: string | null;
+  runner_id: string | null;
+  workspace: string | null;
+  holds: boolean;
+  /** the first 3; [] means the whole workspace */
+  paths: string[];
+  more_paths: number;
 }
 
 /** Names of the JSON Schemas and the TypeScript types. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { heights, rateInWords, target } from "../src/lib/overview.ts";
+import { heights, placeOf, rateInWords, target } from "../src/lib/overview.ts";
 
 describe("target", () => {
   it.each([
@@ -19,6 +19,16 @@ describe("target", () => {
   it("leads to the API where the console has no page, and nowhere from its own figures", () => {
     expect(target("/metrics")).toEqual({ api: "/metrics" });
     expect(target("/overview")).toBeNull();
+  });
+});
+
+describe("placeOf", () => {
+  it("names paths, how many more there are, and the workspace where that is not said already", () => {
+    expect(placeOf(["src"], 0)).toBe("src");
+    expect(placeOf(["src", "docs"], 2)).toBe("src, docs and 2 more");
+    expect(placeOf([], 0)).toBe("the whole workspace");
+    expect(placeOf(["src"], 0, "shop")).toBe("shop:src");
+    expect(placeOf([], 0, "shop")).toBe("all of shop");
   });
 });
 

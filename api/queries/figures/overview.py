@@ -10,6 +10,15 @@ from itertools import pairwise
 from pydantic import BaseModel, Field
 
 from api.dependencies import ApiParts
+from api.queries.figures.activity import (
+    MOST_RUNNING,
+    Contended,
+    RunningRead,
+    contended,
+    most_contended,
+    running,
+    tasks_of,
+)
 from api.queries.figures.attention import (
     CONFIRMED_WITHIN,
     FAILURES_WITHIN,
@@ -21,15 +30,16 @@ from api.queries.figures.attention import (
     waited,
 )
 from api.queries.figures.stock import LagRead, bounded, take_stock
-from domain.identifiers import LogSeq, TaskId, WorkspaceId
+from domain.identifiers import LogSeq, TaskId
+from domain.locks.claims import Waiter
 from domain.ports.read_model import TaskFilter
 from domain.protocol import RunnerState
 from domain.task.transitions import Status
+from domain.task.view import TaskRead
 
 FRESH_SECONDS = 1.0
 MINUTES = 60
 MOST_FAILURES = 10_000
-MOST_CONTENDED = 5
 AT_ONCE = 8
 _MINUTE = timedelta(minutes=1)
 _CLOCKS_DIFFER = timedelta(seconds=5)
@@ -42,16 +52,6 @@ class LocksOverview(BaseModel):
     waiting: int
     due: int
     longest_wait_seconds: float | None
-
-
-class Contended(BaseModel):
-    """A workspace where claims wait; `task_id` has waited longest."""
-
-    workspace: WorkspaceId
-    held: int
-    waiting: int
-    longest_wait_seconds: float
-    task_id: TaskId
 
 
 class RoomRead(BaseModel):
@@ -70,6 +70,9 @@ class Overview(BaseModel):
     tasks: dict[Status, int] | None = Field(description="tasks by status")
     failed_last_hour: int | None
     locks: LocksOverview
+    running: list[RunningRead] | None = Field(
+        description=f"the {MOST_RUNNING} tasks that run and were created last, these first"
+    )
     contended: list[Contended] = Field(description="where most claims wait")
     runners: dict[RunnerState, int] | None = Field(description="runners by state")
     awaiting_operator: int | None = Field(description="locks of lost runners that are kept for an operator")
@@ -107,8 +110,9 @@ class Overviews:
         position = await bounded(parts.read_model.position())
         seq = min(parts.view.seq, position) if position is not None else parts.view.seq
         now = parts.clock()
-        stock, cancels, failures, rate = await asyncio.gather(
+        stock, runs, cancels, failures, rate = await asyncio.gather(
             take_stock(parts),
+            bounded(parts.read_model.find(TaskFilter((Status.RUNNING,)), MOST_RUNNING, None, brief=True)),
             bounded(parts.read_model.unconfirmed_cancels(now - CONFIRMED_WITHIN, MOST_OF_A_KIND)),
             bounded(parts.read_model.failures_since(now - FAILURES_WITHIN, MOST_FAILURES)),
             bounded(self._rate.last()),
@@ -119,10 +123,12 @@ class Overviews:
         named = [one.claim.task_id for one in lost[:MOST_OF_A_KIND]]
         for waiter in waits[:MOST_OF_A_KIND]:
             named += [waiter.claim.task_id, *waiter.blocked_by[:1]]
+        crowded = most_contended(parts, waits)
+        named += [one for waiter in crowded for one in tasks_of(waiter)]
         known = stock.tasks is not None  # else its database is away: another wait would be in vain
         titles = await bounded(_titles(parts, named)) if known else None
         seen = Observed(stock, lost, waits, cancels, failures, titles or {}, parts.clock())
-        return seq, _overview(parts, seen, rate)
+        return seq, _overview(parts, seen, crowded, runs[0] if runs is not None else None, rate)
 
 
 class EventRate:
@@ -160,7 +166,13 @@ async def _titles(parts: ApiParts, ids: Sequence[TaskId]) -> dict[TaskId, str]:
     return {one.id: one.title for one in found}
 
 
-def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overview:
+def _overview(
+    parts: ApiParts,
+    seen: Observed,
+    crowded: Sequence[Waiter],
+    runs: Sequence[TaskRead] | None,
+    rate: list[int] | None,
+) -> Overview:
     stock, runners = seen.stock, seen.stock.runners
     longest = waited(seen.waits[0], seen.now).total_seconds() if seen.waits else None
     return Overview(
@@ -171,7 +183,8 @@ def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overvi
         else None,
         failed_last_hour=sum(number for _, number in seen.failures) if seen.failures is not None else None,
         locks=LocksOverview(**stock.locks._asdict(), longest_wait_seconds=longest),
-        contended=_contended(parts, seen),
+        running=[running(one) for one in runs] if runs is not None else None,
+        contended=[contended(parts, one, seen.titles, seen.now) for one in crowded],
         runners=runners.states if runners is not None else None,
         awaiting_operator=runners.awaiting_operator if runners is not None else None,
         open_questions=stock.questions.number if stock.questions is not None else None,
@@ -183,20 +196,3 @@ def _overview(parts: ApiParts, seen: Observed, rate: list[int] | None) -> Overvi
         lags=stock.lags,
         events_per_minute=rate,
     )
-
-
-def _contended(parts: ApiParts, seen: Observed) -> list[Contended]:
-    found = []
-    for waiter in seen.waits:
-        size = parts.view.open_size(waiter.claim.workspace)
-        found.append(
-            Contended(
-                workspace=waiter.claim.workspace,
-                held=size.held,
-                waiting=size.waiting,
-                longest_wait_seconds=waited(waiter, seen.now).total_seconds(),
-                task_id=waiter.claim.task_id,
-            )
-        )
-    found.sort(key=lambda one: (-one.waiting, -one.longest_wait_seconds, one.workspace))
-    return found[:MOST_CONTENDED]

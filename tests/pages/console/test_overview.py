@@ -68,9 +68,26 @@ def test_figures_lead_to_the_list_that_they_count(up: Up, tasks: dict[str, str],
     expect(page.locator("tbody tr")).to_have_count(1)
     page.go_back()
     contention = page.get_by_role("region", name="Contention")
-    expect(contention.locator("li")).to_contain_text("1 held · 1 waiting, first <img src=x")
+    expect(contention.locator("li")).to_contain_text("1 held · 1 waiting")
     contention.get_by_role("link", name="shop").click()
     expect(page).to_have_url(re.compile(r"/console/locks/shop$"))
+
+
+def test_the_start_page_names_what_runs_and_who_waits_for_whom(
+    up: Up, tasks: dict[str, str], screen: Opener
+) -> None:
+    page = screen(up).open("/")
+    runs = page.get_by_role("region", name="Running")
+    expect(runs.locator("li")).to_have_count(1)
+    expect(runs.locator("li")).to_contain_text(
+        re.compile(r"^build holds shop:src\d+s|^build holds shop:src\dm")
+    )
+    line = page.get_by_role("region", name="Contention").locator(".wait-line")
+    expect(line).to_have_text(
+        re.compile(r"^<img src=x.* waits for src behind build$", re.DOTALL), timeout=SECONDS
+    )
+    line.get_by_role("link", name="build").click()
+    expect(page).to_have_url(re.compile(rf"/console/tasks/{tasks['build']}$"))
 
 
 def test_events_and_runners_are_told_in_words_and_follow_the_log(
@@ -92,10 +109,21 @@ def test_the_past_shows_locks_and_names_what_is_not_known(
 ) -> None:
     waits = next(one for one in up.events(task_id=tasks["test"]) if one["event"] == "dispatched")
     page = screen(up).open(f"/?at={waits['seq']}")
-    expect(page.get_by_role("region", name="Locks")).to_contain_text("1 held · 1 waiting")
+    locks = page.get_by_role("region", name="Locks")
+    expect(locks).to_contain_text("1 held · 1 waiting")
+    expect(locks.locator(".wait-line")).to_have_text(re.compile(r"waits for src behind build$"))
     expect(page.get_by_role("region", name="Not known of the past")).to_contain_text("heartbeats")
     page.get_by_role("region", name="Locks").get_by_role("link", name="shop").click()
     expect(page).to_have_url(re.compile(rf"/console/locks/shop\?at={waits['seq']}$"))
+
+
+def test_the_past_names_what_ran_then(up: Up, tasks: dict[str, str], screen: Opener) -> None:
+    ran = next(one for one in up.events(task_id=tasks["build"]) if one["event"] == "running")
+    waited = next(one for one in up.events(task_id=tasks["test"]) if one["event"] == "dispatched")
+    page = screen(up).open(f"/?at={max(ran['seq'], waited['seq'])}")
+    runs = page.get_by_role("region", name="Running")
+    expect(runs.locator("li").filter(has_text="build")).to_contain_text("build holds shop:src")
+    screen(up).open("/?at=1").get_by_text("No task runs.").wait_for()
 
 
 def test_a_new_installation_needs_nobody(tmp_path: Path, screen: Opener) -> None:

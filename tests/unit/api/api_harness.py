@@ -41,7 +41,8 @@ from domain.services.dead_letters import DeadLetterService
 from domain.services.task_commands import TaskCommands
 from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
-from domain.task.view import LockRead, TaskRead, task_read
+from domain.task.aggregate import Task
+from domain.task.view import NO_LOCK, LockRead, TaskRead, task_read
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
 from projections.locks import LockProjection
@@ -96,7 +97,14 @@ class FoldedReadModel:
         if not events:
             return None
         stored = replay(events)
-        return task_read(stored.task, stored.seq)
+        return task_read(stored.task, stored.seq, self._lock(stored.task))
+
+    def _lock(self, task: Task) -> LockRead:
+        now = (task.id, task.attempt, None)
+        for one, _ in claims_of(self._events(), task.spec.workspace) if task.spec.workspace else ():
+            if one.granted is not None and (one.task_id, one.attempt, one.released) == now:
+                return LockRead(state="held", token=one.token, since=one.granted.at)
+        return NO_LOCK
 
     async def states(self, ids: Sequence[str]) -> dict[str, TaskState]:
         reads = [read for one in ids if (read := await self.get(one))]

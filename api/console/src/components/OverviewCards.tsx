@@ -4,9 +4,9 @@ import type { Schemas } from "../lib/api";
 import { bytes, count, duration, plural } from "../lib/format";
 import { heights, rateInWords } from "../lib/overview";
 import { shown } from "../lib/safe_text";
-import type { Titles } from "../lib/titles";
 import { hasPage } from "../pages";
-import { Link, TaskLink } from "./Link";
+import { WaitLine } from "./Activity";
+import { Link } from "./Link";
 import { type RunnerState, RunnerWord } from "./Runner";
 
 type Overview = Schemas["Overview"];
@@ -22,7 +22,7 @@ function Card({ title, wide, children }: { title: string; wide?: boolean; childr
 
 const NOT_KNOWN = <p class="dim">Not known now.</p>;
 
-export function Contention({ of, titles }: { of: Overview; titles: Titles }) {
+export function Contention({ of }: { of: Overview }) {
   const { contended, locks } = of;
   const longest = Math.max(1, ...contended.map((one) => one.longest_wait_seconds));
   return (
@@ -42,9 +42,12 @@ export function Contention({ of, titles }: { of: Overview; titles: Titles }) {
             </Link>
             <Bar share={one.longest_wait_seconds / longest} />
             <span class="number">{duration(one.longest_wait_seconds * 1000)}</span>
-            <span class="dim behind">
-              {count(one.held)} held · {count(one.waiting)} waiting, first{" "}
-              <TaskLink id={one.task_id} title={titles.get(one.task_id) ?? null} />
+            <span class="behind">
+              <WaitLine task={one} paths={one.paths} more={one.more_paths} behind={one.behind} inTheWay={one.in_the_way} />
+              <span class="dim">
+                {" · "}
+                {count(one.held)} held · {count(one.waiting)} waiting
+              </span>
             </span>
           </li>
         ))}

@@ -50,6 +50,13 @@ export const KINDS: Record<Kind, { verb: string; family: Family }> = {
   "open-questions": { verb: "Answer", family: "blocked" },
 };
 
+/** "src, docs and 2 more", in `workspace` if it is named: "shop:src", "all of shop". */
+export function placeOf(paths: readonly string[], more: number, workspace?: string): string {
+  if (paths.length === 0) return workspace === undefined ? "the whole workspace" : `all of ${workspace}`;
+  const named = paths.join(", ") + (more > 0 ? ` and ${count(more)} more` : "");
+  return workspace === undefined ? named : `${workspace}:${named}`;
+}
+
 /** "412 events in the last hour, 3 in the last minute; at most 40 in a minute, 7 minutes ago." */
 export function rateInWords(minutes: readonly number[]): string {
   const sum = minutes.reduce((all, one) => all + one, 0);

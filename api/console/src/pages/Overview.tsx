@@ -1,4 +1,5 @@
 // The start page: first what needs a person, each with the way to it; then the figures, each with the list behind it.
+import { RunningCard } from "../components/Activity";
 import { Contention, DeadLetters, EventRate, Lags, LogRoom, Runners } from "../components/OverviewCards";
 import { Link } from "../components/Link";
 import { OverviewThen } from "../components/OverviewThen";
@@ -12,25 +13,14 @@ import { useResource } from "../lib/resource";
 import { ROOT, at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type State, WORD } from "../lib/status";
-import { type Titles, loadTitles } from "../lib/titles";
 import { hasPage } from "../pages";
 
 type Overview = Schemas["Overview"];
 
-interface Shown {
-  overview: Overview;
-  titles: Titles;
-}
-
 /** Runners, lags and waits change without an event. */
 const REFRESH_SECONDS = 5;
 
-async function load(signal: AbortSignal): Promise<Shown> {
-  const overview = await get("/overview", { signal });
-  // titles adorn: without them, ids stand there
-  const titles = await loadTitles(overview.contended.map((one) => one.task_id), signal).catch(() => new Map());
-  return { overview, titles };
-}
+const load = (signal: AbortSignal) => get("/overview", { signal });
 
 export function OverviewPage() {
   return at.value === null ? <Live /> : <OverviewThen />;
@@ -39,14 +29,15 @@ export function OverviewPage() {
 function Live() {
   const found = useResource("overview", load, { news: () => true, seconds: REFRESH_SECONDS });
   return (
-    <Page kind="overview" title="Overview" of={found} rows={8} total={({ overview }) => summary(overview)}>
-      {({ overview, titles }) => (
+    <Page kind="overview" title="Overview" of={found} rows={8} total={summary}>
+      {(overview) => (
         <>
           <NeedsYou items={overview.attention} />
           {isNew(overview) && <Begin />}
           <Strip overview={overview} />
           <div class="figures">
-            <Contention of={overview} titles={titles} />
+            <RunningCard runs={overview.running} total={overview.tasks?.running ?? null} />
+            <Contention of={overview} />
             <EventRate minutes={overview.events_per_minute} />
             <Runners of={overview} />
             <DeadLetters number={overview.dead_letters} />

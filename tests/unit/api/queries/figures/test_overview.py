@@ -30,7 +30,7 @@ async def overview(harness: ApiHarness) -> dict[str, Any]:
 
 async def test_an_empty_installation_needs_nobody(harness: ApiHarness) -> None:
     found = await overview(harness)
-    assert found["attention"] == found["contended"] == found["log_room"] == []
+    assert found["attention"] == found["running"] == found["contended"] == found["log_room"] == []
     assert found["locks"] == {"held": 0, "waiting": 0, "due": 0, "longest_wait_seconds": None}
     assert found["runners"] == {"alive": 0, "suspected": 0, "lost": 0}
     assert found["events_per_minute"] == [0] * 60
@@ -64,6 +64,38 @@ async def test_the_figures_are_those_of_now(harness: ApiHarness) -> None:
     assert found["events_per_minute"] == [0] * 58 + [len(harness.events()), 0]
 
 
+async def test_what_runs_and_who_waits_for_whom_has_names(harness: ApiHarness) -> None:
+    await harness.register("acme", "/srv/acme")
+    paths = ["a", "b", "c", "d"]
+    build = await harness.dispatched(title="build", lock_paths=paths, **SHARED)
+    waits = [
+        await harness.dispatched(title=f"later {number}", lock_paths=["a"], **SHARED) for number in (1, 2)
+    ]
+    others = [await harness.dispatched(title=f"free {number}") for number in range(5)]
+    for one in (build, *others):
+        await harness.report(one["id"], "running")
+    found = await overview(harness)
+    assert [one["title"] for one in found["running"]] == [f"free {number}" for number in (4, 3, 2, 1, 0)]
+    assert found["running"][0]["holds"] is False
+    for one in others:
+        await harness.report(one["id"], "succeeded", exit_code=0)
+    found = await overview(harness)
+    assert found["running"] == [
+        {
+            "task_id": build["id"], "title": "build", "since": "2026-03-01T12:00:00Z", "runner_id": None,
+            "workspace": "acme", "holds": True, "paths": ["a", "b", "c"], "more_paths": 1,
+        }
+    ]  # fmt: skip
+    names = [{"task_id": build["id"], "title": "build"}]
+    assert found["contended"] == [
+        {
+            "workspace": "acme", "held": 1, "waiting": 2, "longest_wait_seconds": 0.0,
+            "task_id": waits[0]["id"], "title": "later 1", "paths": ["a"], "more_paths": 0,
+            "behind": names, "in_the_way": 1,
+        }
+    ]  # fmt: skip
+
+
 async def test_requests_within_a_second_share_one(harness: ApiHarness) -> None:
     first = await harness.http.get("/overview")
     await harness.create()
@@ -79,12 +111,13 @@ async def test_what_is_away_is_unknown_and_all_else_is_shown(
     async def away(*args: Any, **named: Any) -> Any:
         raise Busy("read-model-away", "the database does not answer")
 
-    for name in ("position", "count_by_status", "open_questions", "failures_since", "unconfirmed_cancels"):
+    queries = ("count_by_status", "open_questions", "failures_since", "unconfirmed_cancels")
+    for name in ("position", "find", *queries):
         monkeypatch.setattr(harness.parts.read_model, name, away)
     monkeypatch.setattr(harness.parts.heartbeats, "recent", away)
     monkeypatch.setattr(harness.parts.log, "last_seq", away)
     found = await overview(harness)
-    for name in ("tasks", "failed_last_hour", "runners", "awaiting_operator", "open_questions"):
+    for name in ("tasks", "running", "failed_last_hour", "runners", "awaiting_operator", "open_questions"):
         assert found[name] is None, name
     assert found["lags"]["read-model"] is None
     assert found["dead_letters"] == 0
