@@ -63,6 +63,7 @@ def test_the_open_machine_is_not_at_fault_for_a_screen_reader_or_a_narrow_window
     page.get_by_role("slider", name="Moment").wait_for()
     window.has_no_fault()
     page.get_by_role("button", name="One event back").click()
+    page.get_by_role("button", name="More", exact=True).click()  # the window is narrow by now
     page.get_by_role("button", name="Look closer").click()
     page.locator(".legend").get_by_text("released by hand").wait_for()
     window.has_no_fault()
@@ -219,3 +220,28 @@ def test_a_viewer_has_no_marks_and_is_told_but_can_step(guarded: Up, screen: Ope
     expect(page.get_by_text("No later event of this task")).to_be_visible()
     page.goto(f"{guarded.url}/console/locks")
     expect(machine(page).get_by_role("button", name="Next event of a lock")).to_be_disabled()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_is_looked_at_stays_in_its_place(
+    log: tuple[Up, dict[str, str]], screen: Opener, width: int
+) -> None:
+    up, ids = log
+    page = screen(up, width=width).open(f"/tasks/{ids['fails']}")
+    page.locator(".trail li").last.wait_for()
+    for top in (0, 200):
+        page.evaluate(f"scrollTo(0, {top})")
+        machine(page)
+        assert page.evaluate("scrollY") == top
+        height = page.locator(".machine").evaluate("one => one.offsetHeight / innerHeight")
+        assert height < 0.25
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".past-banner")).to_be_visible()
+        page.locator("main .loaded[aria-busy=false]").first.wait_for()
+        assert abs(page.evaluate("scrollY") - top) <= 120  # the banner is above it
+        page.keyboard.press("Escape")
+        expect(page.locator(".past-banner")).to_have_count(0)
+        page.locator(".trail li").last.wait_for()
+        assert abs(page.evaluate("scrollY") - top) <= 120
+        page.keyboard.press("Escape")
+        expect(page.locator(".machine")).to_have_count(0)

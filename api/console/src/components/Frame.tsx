@@ -6,6 +6,7 @@ import { at, go, href, match, place } from "../lib/router";
 import { useResource } from "../lib/resource";
 import { loadSession } from "../lib/session";
 import { outdated } from "../lib/version";
+import { keepHeight } from "../lib/steady";
 import { PAGES, type PageEntry } from "../pages";
 import { Link } from "./Link";
 import { Login } from "./Login";
@@ -43,6 +44,7 @@ export function Frame() {
   useEffect(() => {
     document.title = `${at.value === null ? "" : `as of ${at.value} · `}${found?.entry.title ?? "Not found"} · Towpath`;
   }, [path, at.value]);
+  useEffect(() => keepHeight(main.current), []);
   const before = useRef(path);
   useEffect(() => {
     // as after a load: a screen reader begins with the new page, and Tab goes into it

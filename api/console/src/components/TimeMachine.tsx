@@ -40,14 +40,14 @@ function Machine() {
   useLayoutEffect(() => {
     const before = document.activeElement;
     return () => {
-      if (dock.current?.contains(document.activeElement) && before instanceof HTMLElement) before.focus();
+      if (dock.current?.contains(document.activeElement) && before instanceof HTMLElement) before.focus({ preventScroll: true });
     };
   }, []);
   const found = useResource("log", async (signal) => get("/log", { query: { ticks: TICKS }, signal }), REFRESH_SECONDS);
   const log = found.data.value;
   const ready = log?.last != null;
   useLayoutEffect(() => {
-    if (ready) dock.current?.querySelector<HTMLElement>("input[type=range]")?.focus();
+    if (ready) dock.current?.querySelector<HTMLElement>("input[type=range]")?.focus({ preventScroll: true });
   }, [ready]);
   return (
     <section ref={dock} class="machine" aria-label="Time machine">
@@ -68,6 +68,7 @@ function Travel({ log }: { log: Log }) {
     const next = zoomed(range, whole, seq, factor);
     part.value = next.to - next.from >= whole.to - whole.from ? null : next;
   };
+  const all = useSignal(false);
   const settled = useSettled(range, `${range.from} ${range.to}`, 250);
   const ticks = useTicks(settled.value, part.value !== null, log);
   const marks = useMarks(settled.value);
@@ -82,7 +83,7 @@ function Travel({ log }: { log: Log }) {
   };
   return (
     <>
-      <div class="machine-tools">
+      <div class={all.value ? "machine-tools all" : "machine-tools"}>
         <Steps {...steps} />
         <Play seq={seq} last={whole.to} />
         <p class="machine-now">
@@ -90,6 +91,9 @@ function Travel({ log }: { log: Log }) {
         </p>
         <GoTo last={Math.max(whole.to, lastSeq.value)} />
         <Zoom range={range} whole={whole} zoom={zoom} />
+        <button type="button" class="button small machine-all" aria-expanded={all.value} onClick={() => { all.value = !all.value; }}>
+          {all.value ? "Less" : "More"}
+        </button>
       </div>
       <MomentAxis
         range={range}
