@@ -242,3 +242,20 @@ def test_a_row_that_changed_out_of_sight_is_as_it_is_now_once_it_is_seen(
     expect(page.get_by_role("link", name=f"Succeeded {done}")).to_be_visible(timeout=SECONDS)
     scrolled_to(page, 130)
     expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)
+
+
+@pytest.mark.parametrize("width", [1024, 1280, 1440, 1920])
+@pytest.mark.parametrize("moment", ["live", "past"])
+def test_a_title_of_24_characters_is_whole(
+    up: Up, many: None, screen: Opener, moment: str, width: int
+) -> None:
+    title = "nightly tests of the web"
+    up.create(["false"], title=title, labels={"of": "width"})
+    last = up.events()[-1]["seq"]
+    page = screen(up, width=width).open("/tasks?label=of:width" + (f"&at={last}" if moment == "past" else ""))
+    link = rows(page).locator(".row-link").first
+    expect(link).to_have_text(title)
+    assert link.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert link.bounding_box()["width"] > 100  # type: ignore[index]
+    for cell in rows(page).first.locator("td:not(.cell-title, .cell-place)").all():
+        assert cell.evaluate("one => one.scrollWidth <= one.clientWidth"), cell.inner_text()
