@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Block, type Limits, appended, back, bounded, lineStart, on, prepended, textOf } from "../src/lib/output_blocks";
+import { type Block, type Limits, appended, back, bounded, endOf, lineStart, on, prepended, textOf } from "../src/lib/output_blocks";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const LIMITS: Limits = { blockBytes: 12, bytes: 40, lines: 100, pieces: 100 };
@@ -82,4 +82,17 @@ it.each([
 
 it("begins with a whole character where there is no line", () => {
   expect(lineStart(bytes("完a").subarray(1))).toBe(2);
+});
+
+describe("the end of an output that the log has", () => {
+  it("is marked where its first line lacks its beginning", () => {
+    const { bytes: found, cut } = endOf("x".repeat(8190));
+    expect([cut, new TextDecoder().decode(found).slice(0, 3)]).toEqual([true, "…xx"]);
+    expect(endOf("ü".repeat(4095)).cut).toBe(true);
+  });
+
+  it("is whole where it is shorter", () => {
+    expect(endOf("one\ntwo\n")).toEqual({ bytes: bytes("one\ntwo\n"), cut: false });
+    expect(endOf("x".repeat(8000)).cut).toBe(false);
+  });
 });

@@ -39,7 +39,7 @@ export function Output({ task, attempts }: OutputProps) {
 function Body({ task, attempt, wrap }: { task: Task; attempt: Attempt | null; wrap: boolean }) {
   if (at.value !== null) {
     const over = ended(stateOf(task)) || task.next_attempt_at != null;
-    const none = over ? "The log has no output of this attempt." : "The log has the end of an output when its attempt has ended.";
+    const none = over ? "The log has no output of this attempt." : "The attempt had not ended: the log has the end of its output from then on.";
     return task.output_tail === null ? <p class="dim">{none}</p> : <Tail text={task.output_tail} wrap={wrap} />;
   }
   if (attempt === null) return <p class="dim">It has not run yet.</p>;

@@ -7,7 +7,7 @@ import { copy } from "../lib/clipboard";
 import { bytes, plural } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import { say } from "../lib/messages";
-import { appended, textOf } from "../lib/output_blocks";
+import { appended, endOf, textOf } from "../lib/output_blocks";
 import { OutputReader, type Which, wholeOutput } from "../lib/output_reader";
 import { Icon } from "./Icon";
 import { OutputText } from "./OutputText";
@@ -182,13 +182,23 @@ function Missing({ error, wrap, retry }: { error: Error; wrap: boolean; retry: (
           </button>
         )}
       </div>
-      {tail !== null && <Tail text={tail} wrap={wrap} />}
+      {tail !== null && <Tail text={tail} wrap={wrap} named />}
     </>
   );
 }
 
-/** The end of an output, as an event has it. */
-export function Tail({ text, wrap }: { text: string; wrap: boolean }) {
-  const blocks = useMemo(() => appended([], 0, new TextEncoder().encode(text)), [text]);
-  return <OutputText blocks={blocks} label="Output" wrap={wrap} />;
+/** The end of an output, as an event has it; shown from its end on. */
+export function Tail({ text, wrap, named = false }: { text: string; wrap: boolean; named?: boolean }) {
+  const end = useMemo(() => endOf(text), [text]);
+  const blocks = useMemo(() => appended([], 0, end.bytes), [end]);
+  const atEnd = useSignal(true);
+  const scrolled = (_: number, below: number) => {
+    atEnd.value = below <= END_PIXELS;
+  };
+  return (
+    <>
+      {!named && end.cut && <p class="output-bar dim">The last 8 KiB, which is what the log keeps of an output.</p>}
+      <OutputText blocks={blocks} label="Output" wrap={wrap} following={atEnd.value} scrolled={scrolled} />
+    </>
+  );
 }

@@ -22,6 +22,16 @@ export interface Limits {
 
 export const LIMITS: Limits = { blockBytes: 16 << 10, bytes: 256 << 10, lines: 4000, pieces: 1500 };
 const NEWLINE = 10;
+/** So much of the end of an output is in the log, cut between characters (domain/protocol.py). */
+const TAIL_BYTES = 8192;
+const LONGEST_CHARACTER = 4;
+
+/** The end of an output as the log has it; where its first line lacks its beginning, that shows. */
+export function endOf(text: string): { bytes: Uint8Array; cut: boolean } {
+  const bytes = new TextEncoder().encode(text);
+  const cut = bytes.length > TAIL_BYTES - LONGEST_CHARACTER;
+  return { bytes: cut ? joined(new TextEncoder().encode("…"), bytes) : bytes, cut };
+}
 
 /** What comes behind `blocks`; at another place than their end, it begins anew. */
 export function appended(blocks: readonly Block[], from: number, bytes: Uint8Array, limits = LIMITS): Block[] {
