@@ -98,6 +98,9 @@ def test_what_a_task_waits_for_is_a_deadline_and_a_lock(up: Up, screen: Opener) 
     assert page.get_by_role("button", name=re.compile("^Release")).count() == 0
     window.open(f"/tasks/{holder}")
     lock = page.get_by_label("Lock", exact=True)
+    expect(lock).to_contain_text("Lease", timeout=SECONDS)
+    expect(page.locator(".timeline .picture svg")).to_be_visible()
+    assert page.locator(".deadlines, .deadline").count() == 0, "a healthy lease is no deadline"
     expect(lock).to_contain_text("alive", timeout=SECONDS)
     lock.get_by_role("button", name="Release the lock of holder").click()
     expect(page.get_by_role("dialog")).to_contain_text("Release this lock by hand?")

@@ -5,6 +5,7 @@ import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import type { Task } from "../lib/api";
 import { apiNow } from "../lib/clock";
 import { clockTime, duration } from "../lib/format";
+import { isLate } from "../lib/lease";
 import { at } from "../lib/router";
 import { type Attempt, STEPS, type Segment, type Stretch, axis, place, segments, ticks } from "../lib/timeline";
 import { AttemptTable } from "./AttemptTable";
@@ -13,6 +14,8 @@ import { Patterns, StepShape } from "./StepShape";
 export interface Deadline {
   at: number;
   word: string;
+  /** Whether it is put off again and again while all is well: it shows once it is late. */
+  renewed?: boolean;
 }
 
 interface TimelineProps {
@@ -34,7 +37,8 @@ const TOP = 20;
 const LEFT = 34;
 const WORDS = 16;
 
-export function Timeline({ task, attempts, deadlines }: TimelineProps) {
+export function Timeline({ task, attempts, deadlines: coming }: TimelineProps) {
+  const deadlines = coming.filter((one) => one.renewed !== true || isLate(one.at));
   const all = useSignal(false);
   const lanes = attempts.map((attempt) => ({ attempt, segments: segments(attempt) }));
   const drawn = all.value ? lanes : lanes.slice(-MOST_LANES);

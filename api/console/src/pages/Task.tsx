@@ -15,6 +15,7 @@ import { TaskFacts } from "../components/TaskFacts";
 import { type Deadline, Timeline } from "../components/Timeline";
 import { Trail } from "../components/Trail";
 import { type Task, get, post } from "../lib/api";
+import { useLease } from "../lib/lease";
 import { type Resource, useMoment, useResource } from "../lib/resource";
 import { at, comparing, href } from "../lib/router";
 import { shown } from "../lib/safe_text";
@@ -36,6 +37,7 @@ export function TaskPage({ params }: PageProps) {
     news: (news) => news.tasks.has(id) || news.workspaces.has(found.data.value?.task.workspace ?? ""),
     seconds: leased.value ? LEASE_SECONDS : OTHER_SECONDS,
   });
+  useLease();
   const holds = found.data.value?.holder != null;
   useEffect(() => {
     leased.value = holds;
@@ -138,6 +140,6 @@ function deadlines({ task, attempts, holder, waiter }: TaskSeen): Deadline[] {
   if (task.status === "running" && asked != null) found.push({ at: Date.parse(asked.at) + KILL_GRACE_SECONDS * 1000, word: "SIGKILL after the cancel" });
   add(task.next_attempt_at, "next attempt");
   add(waiter?.gives_up_at, "gives up waiting");
-  add(holder?.lease_until, "lease ends");
+  if (holder?.lease_until != null) found.push({ at: Date.parse(holder.lease_until), word: "lease ends", renewed: true });
   return found.toSorted((one, other) => one.at - other.at);
 }
