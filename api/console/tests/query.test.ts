@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Filters, format, fromUrl, isEmpty, isRelative, parse, toApi, without } from "../src/lib/query";
+import { type Filters, format, fromUrl, isEmpty, isIdPart, isRelative, isTaskId, parse, toApi, without } from "../src/lib/query";
 
 describe("parse", () => {
   it.each<[string, Filters]>([
@@ -69,4 +69,10 @@ it.each([
   ["attempts:3", { min_attempt: "3" }],
 ])("reckons with times: %s", (text, query) => {
   expect(toApi(parse(text), Date.parse("2026-01-31T12:00:00Z"))).toEqual(query);
+});
+
+it("knows ids, and what may be a part of one", () => {
+  const id = "01990000-0000-7000-8000-00000000000a";
+  expect([id, id.toUpperCase(), id.slice(1), "abc"].map(isTaskId)).toEqual([true, true, false, false]);
+  expect([id, "000A", "00a", "nope", ""].map(isIdPart)).toEqual([true, true, false, false, false]);
 });

@@ -14,6 +14,7 @@ from tests.pages.console.conftest import Opener, every_view
 from tests.pages.console.looks import press
 from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Up
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
@@ -254,3 +255,20 @@ def test_an_unknown_outcome_is_read_again_told_and_never_repeated(
     expect(said).to_contain_text("The task is now failed, at attempt 2")
     expect(again).to_be_enabled()
     assert [json.loads(one) for one in sent] == [{"attempt": 2}]
+
+
+def test_an_end_of_an_id_leads_to_the_task_and_what_is_none_to_the_search(up: Up, screen: Opener) -> None:
+    task = up.create(["true"], title="by its end", dispatch=False)
+    until(lambda: up.get("/tasks", id=task[-8:])["items"], DEADLINE)
+    window = screen(up)
+    page = window.open(f"/tasks/{task[-8:]}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("by its end", timeout=SECONDS)
+    expect(page).to_have_url(f"{up.url}/console/tasks/{task}")
+    another = up.create(["true"], title="another", dispatch=False)
+    until(lambda: up.get("/tasks", id=another[-8:])["items"], DEADLINE)
+    window.open(f"/tasks/{task[:4]}")  # it begins with a time
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Several tasks")
+    page = window.open("/tasks/abc")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no task abc")
+    page.get_by_role("link", name="Search the tasks for it").click()
+    expect(page).to_have_url(f"{up.url}/console/tasks?q=abc")

@@ -5,12 +5,10 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { type Suggestion, applied, complete } from "../lib/completion";
 import { shortcut } from "../lib/keys";
 import { known, refreshKnown } from "../lib/known_values";
-import { format, fromUrl, parse } from "../lib/query";
+import { format, fromUrl, isTaskId, parse } from "../lib/query";
 import { go, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { Icon } from "./Icon";
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export function Search() {
   const held = place.value.path === "/tasks" ? format(fromUrl(place.value.query)) : "";
@@ -46,7 +44,7 @@ function Field({ held }: { held: string }) {
     event.preventDefault();
     open.value = false;
     const wanted = text.value.trim();
-    if (UUID.test(wanted)) go(href(`/tasks/${wanted.toLowerCase()}`));
+    if (isTaskId(wanted)) go(href(`/tasks/${wanted.toLowerCase()}`));
     else go(href("/tasks", { ...kept(), ...parse(wanted) }));
     field.current?.blur();
   };

@@ -9,6 +9,18 @@ const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["created", "ended", "s
 
 export type Filters = Partial<Record<Qualifier | "q", string[]>>;
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Whether `text` is the whole id of a task. */
+export function isTaskId(text: string): boolean {
+  return UUID.test(text);
+}
+
+/** Whether the API may find a task by `text`, as the beginning or end of its id. */
+export function isIdPart(text: string): boolean {
+  return /^[0-9a-f-]{4,36}$/i.test(text);
+}
+
 /** What a person has typed. Text without a known qualifier is `q`, or `id` if it looks like a part of one. */
 export function parse(text: string): Filters {
   const found: Filters = {};

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { CancelButton } from "../components/Cancel";
 import { Command } from "../components/Command";
 import { Headline } from "../components/Headline";
+import { NoSuchTask } from "../components/NoSuchTask";
 import { LockBox } from "../components/LockBox";
 import { Output } from "../components/Output";
 import { Question } from "../components/Question";
@@ -20,6 +21,7 @@ import { type Resource, useMoment, useResource } from "../lib/resource";
 import { at, comparing, href } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { WORD, mayCancel, mayDispatch, stateOf } from "../lib/status";
+import { isTaskId } from "../lib/query";
 import { type TaskSeen, loadTask } from "../lib/task_page";
 import type { PageProps } from "../pages";
 
@@ -31,6 +33,10 @@ const KILL_GRACE_SECONDS = 5;
 
 export function TaskPage({ params }: PageProps) {
   const id = params["id"] ?? "";
+  return isTaskId(id) ? <Whole id={id.toLowerCase()} /> : <NoSuchTask given={id} />;
+}
+
+function Whole({ id }: { id: string }) {
   const then = at.value;
   const leased = useSignal(false);
   const found: Resource<TaskSeen> = useMoment(id, (when, signal) => loadTask(id, when, signal), {
