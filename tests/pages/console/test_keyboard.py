@@ -68,7 +68,11 @@ def test_the_help_opens_gives_the_focus_back_and_switches_the_keys_off(full: Liv
     press(page, "Escape")
     expect(help_).to_have_count(0)
     expect(button).to_be_focused()
-    press(page, "?")
+    press(page, "t")
+    expect(page.get_by_role("slider", name="Moment")).to_be_focused()
+    press(page, "?")  # also where no text is written
+    expect(help_).to_contain_text("In the time machine")
+    expect(help_).to_contain_text("one event back or on")
     on = help_.get_by_role("checkbox")
     on.focus()
     press(page, "Space", "Escape")

@@ -45,14 +45,17 @@ export function shortcut(one: Shortcut): () => void {
   };
 }
 
+/** Where keys mean what they write, or what a dialog makes of them. */
+const TYPING = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select, dialog, [contenteditable]";
+
 function typing(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.closest("input, textarea, select, dialog, [contenteditable]") !== null;
+  return target instanceof HTMLElement && target.closest(TYPING) !== null;
 }
 
 export function followKeys(): void {
   let first: { key: string; at: number } | null = null;
   document.addEventListener("keydown", (event) => {
-    if (!keysOn.value || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (event.defaultPrevented || !keysOn.value || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     const begun = first !== null && Date.now() - first.at < SEQUENCE_SECONDS * 1000 ? `${first.key} ` : "";
     const key = event.shiftKey && event.key.length > 1 ? `Shift+${event.key}` : event.key;
     const found = known.get(begun + key) ?? known.get(key);
