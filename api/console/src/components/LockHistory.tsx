@@ -1,4 +1,5 @@
 // What has been in a workspace: a lane a path with its claims in time, and beneath the same as a table.
+import { useRef } from "preact/hooks";
 import { get } from "../lib/api";
 import { apiNow } from "../lib/clock";
 import { clockTime, count, plural } from "../lib/format";
@@ -14,10 +15,14 @@ import { Columns } from "./Page";
 import { RunnerLink } from "./Runner";
 import { Loaded } from "./States";
 import { Span } from "./Time";
+import { useWidth } from "./Width";
 
 const REFRESH_SECONDS = 5;
 const MOST = { whole: { claims: 100, lanes: 40, rows: 8 }, some: { claims: 20, lanes: 6, rows: 3 } };
 const ROW = 24;
+const LETTER = 7.5;
+/** Fewer of a title tell nothing. */
+const FEWEST_LETTERS = 8;
 
 interface LockHistoryProps {
   workspace: string;
@@ -89,14 +94,16 @@ function Lanes({ claims, most, titles }: { claims: readonly Claim[]; most: typeo
 }
 
 function LaneRow({ lane, most, titles }: { lane: Lane; most: number; titles: Titles }) {
+  const host = useRef<HTMLElement>(null);
+  const pixels = useWidth(host);
   const rows = lane.rows.slice(0, most);
   const left = lane.rows.slice(most).flat().length;
   return (
     <div class="lane">
       <dt class="mono">{lane.path === "" ? "." : <bdi>{shown(lane.path)}</bdi>}</dt>
-      <dd>
+      <dd ref={host}>
         <svg class="bars" height={rows.length * ROW} role="img" aria-label={`${plural(lane.rows.flat().length, "claim")}, in the table beneath`}>
-          {rows.flatMap((row, index) => row.map((bar) => <BarOf key={`${bar.claim.task_id} ${bar.claim.attempt}`} bar={bar} y={index * ROW + 2} titles={titles} />))}
+          {rows.flatMap((row, index) => row.map((bar) => <BarOf key={`${bar.claim.task_id} ${bar.claim.attempt}`} bar={bar} y={index * ROW + 2} pixels={pixels} titles={titles} />))}
         </svg>
         {left > 0 && <span class="dim">and {plural(left, "more claim")} at the same time</span>}
       </dd>
@@ -104,22 +111,32 @@ function LaneRow({ lane, most, titles }: { lane: Lane; most: number; titles: Tit
   );
 }
 
-function BarOf({ bar, y, titles }: { bar: Bar; y: number; titles: Titles }) {
+interface BarProps {
+  bar: Bar;
+  y: number;
+  /** Of the whole lane. */
+  pixels: number;
+  titles: Titles;
+}
+
+function BarOf({ bar, y, pixels, titles }: BarProps) {
   const { claim, from, held, to, open } = bar;
   const name = shown(titles.get(claim.task_id) || claim.title || claim.task_id.slice(-8));
   const height = ROW - 4;
   const width = (a: number, b: number) => `${(Math.max(0, b - a) * 100).toFixed(3)}%`;
+  const letters = Math.floor(((to - (held ?? from)) * pixels - 12) / LETTER);
+  const room = letters >= Math.min(name.length, FEWEST_LETTERS) ? letters : 0;
   const x = (place: number) => `${(place * 100).toFixed(3)}%`;
   return (
     <g class={`bar-of ${open ? "open" : ""}`} data-ending={endingOf(claim)} onClick={() => travel((claim.granted ?? claim.claimed).seq, { jump: true })}>
       <title>{`${name} #${claim.attempt}${claim.token === null ? "" : ` · token ${claim.token}`} · ${endWords(claim)}`}</title>
       <rect class="bar-waits" x={x(from)} y={y + 4} width={width(from, held ?? to)} height={height - 8} rx="2" />
       {held !== null && <rect class="bar-holds" x={x(held)} y={y} width={width(held, to)} height={height} rx="3" />}
-      <svg x={x(held ?? from)} y={y} width={width(held ?? from, to)} height={height} overflow="hidden">
-        <text x="6" y="14">
-          {name}
+      {room > 0 && (
+        <text x={x(held ?? from)} dx="6" y={y + 14}>
+          {name.length > room ? `${name.slice(0, room - 1)}…` : name}
         </text>
-      </svg>
+      )}
     </g>
   );
 }

@@ -1,7 +1,6 @@
 // What each attempt did, and when: a lane in the picture, and the same figures in the table beneath it.
-import type { RefObject } from "preact";
 import { useSignal } from "@preact/signals";
-import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useId, useRef } from "preact/hooks";
 import type { Task } from "../lib/api";
 import { apiNow } from "../lib/clock";
 import { clockTime, duration } from "../lib/format";
@@ -10,6 +9,7 @@ import { at } from "../lib/router";
 import { type Attempt, STEPS, type Segment, type Stretch, axis, place, segments, ticks } from "../lib/timeline";
 import { AttemptTable } from "./AttemptTable";
 import { Patterns, StepShape } from "./StepShape";
+import { useWidth } from "./Width";
 
 export interface Deadline {
   at: number;
@@ -36,6 +36,9 @@ const BAR = 18;
 const TOP = 20;
 const LEFT = 34;
 const WORDS = 16;
+/** So wide is what a fold is named by, at least, and so far from its middle is room for a time. */
+const FOLD_WORDS = 40;
+const TICK_WORDS = 56;
 
 export function Timeline({ task, attempts, deadlines: coming }: TimelineProps) {
   const deadlines = coming.filter((one) => one.renewed !== true || isLate(one.at));
@@ -104,22 +107,11 @@ function Picture({ lanes, end, deadlines }: { lanes: readonly LaneOf[]; end: num
   );
 }
 
-function useWidth(host: RefObject<HTMLElement | null>): number {
-  const width = useSignal(0);
-  useLayoutEffect(() => {
-    if (host.current === null) return;
-    const seen = new ResizeObserver(([entry]) => {
-      if (entry !== undefined) width.value = Math.floor(entry.contentRect.width);
-    });
-    seen.observe(host.current);
-    return () => seen.disconnect();
-  }, []);
-  return width.value;
-}
-
 function Ticks({ stretches, height, today }: { stretches: readonly Stretch[]; height: number; today: number }) {
   const last = stretches.at(-1);
   const width = last === undefined ? 0 : last.x + last.width;
+  const folds = stretches.filter((one) => one.folded && one.width >= FOLD_WORDS);
+  const free = (x: number) => folds.every((one) => Math.abs(x - one.x - one.width / 2) > TICK_WORDS);
   return (
     <g class="ticks">
       {ticks(stretches, 96).map((moment) => {
@@ -127,7 +119,7 @@ function Ticks({ stretches, height, today }: { stretches: readonly Stretch[]; he
         return (
           <g key={moment}>
             <line x1={x} x2={x} y1={TOP - 4} y2={height} />
-            {x > 24 && x < width - 24 && (
+            {x > 24 && x < width - 24 && free(x) && (
               <text x={x} y={TOP - 8} text-anchor="middle">
                 {clockTime(new Date(moment), new Date(today))}
               </text>
@@ -140,7 +132,7 @@ function Ticks({ stretches, height, today }: { stretches: readonly Stretch[]; he
           one.folded && (
             <g key={one.from} class="fold">
               <rect x={one.x} y={TOP - 4} width={one.width} height={height - TOP + 4} />
-              {one.width >= 40 && (
+              {one.width >= FOLD_WORDS && (
                 <text x={one.x + one.width / 2} y={TOP - 8} text-anchor="middle">
                   {folded(one.to - one.from)}
                 </text>
@@ -183,9 +175,12 @@ function Lane({ lane, y, stretches, end, room }: LaneProps) {
           <g key={`${one.step} ${one.from}`}>
             <StepShape step={one.step} x={x} y={y} width={to - from} height={BAR} open={one.to === null} />
             {to - from > words.length * 7 + 12 && (
-              <text class={`step-word ${one.step}`} x={x + 8} y={y + BAR / 2 + 4}>
-                {words}
-              </text>
+              <>
+                {one.step !== "running" && <rect class="word-ground" x={x + 4} y={y + 2} width={words.length * 7 + 6} height={BAR - 4} rx="2" />}
+                <text class={`step-word ${one.step}`} x={x + 8} y={y + BAR / 2 + 4}>
+                  {words}
+                </text>
+              </>
             )}
           </g>
         );
