@@ -33,3 +33,9 @@ it("leaves out how a question is answered on the command line", () => {
     { kind: "text", text: "x asks: Deploy? (yes / no)." },
   ]);
 });
+
+it("leaves out what the page shows of the output, and does not call a runner so twice", () => {
+  const sentence = "x failed (exited with code 7; output: last 8 KiB of 9 KiB): said by runner:runner-f53e, event 4.";
+  expect(parts(sentence, OWN, [])).toEqual([{ kind: "text", text: "x failed (exited with code 7): said by runner-f53e, event 4." }]);
+  expect(parts("x failed: said by runner:host-1, event 4.", OWN, [])).toEqual([{ kind: "text", text: "x failed: said by runner:host-1, event 4." }]);
+});

@@ -47,12 +47,16 @@ it("reads pages of a trail", () => {
   const event = (seq: number, data: string) =>
     `{"seq":${seq},"event":"dispatched","attempt":1,"time":"2026-01-01T00:00:00Z","actor":"operator:a","data":${data}}`;
   const { events, cursor } = trail([
-    `{"items":[${event(1, '{"n":12345678901234567890}')}],"next_cursor":"x"}`,
+    `{"items":[${event(1, '{"n":12345678901234567890,"pool":"gpu"}')}],"next_cursor":"x"}`,
     `{"items":[${event(2, '{"n":12345678901234567891}')}],"next_cursor":null}`,
   ]);
   expect(events.map((one) => one.changes)).toEqual([
-    [{ name: "n", before: null, after: "12345678901234567890", news: true }],
+    [
+      { name: "n", before: null, after: "12345678901234567890", news: true },
+      { name: "pool", before: null, after: '"gpu"', news: true },
+    ],
     [{ name: "n", before: "12345678901234567890", after: "12345678901234567891", news: true }],
   ]);
-  expect([events[0]?.raw, cursor]).toEqual([event(1, '{"n":12345678901234567890}'), null]);
+  expect(events[0]?.words).toBe("pool gpu");
+  expect([events[0]?.raw, cursor]).toEqual([event(1, '{"n":12345678901234567890,"pool":"gpu"}'), null]);
 });

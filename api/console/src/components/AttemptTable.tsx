@@ -1,5 +1,6 @@
 import type { Task } from "../lib/api";
 import { duration } from "../lib/format";
+import { actorWords } from "../lib/log_lines";
 import { at, href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { type State } from "../lib/status";
@@ -90,7 +91,7 @@ function Row({ lane, end, task }: { lane: LaneOf; end: number; task: Task }) {
       <td>
         <Moment at={attempt.claimed.at} />
       </td>
-      <td class="dim by">{shown(attempt.by)}</td>
+      <td class="dim">{shown(actorWords(attempt.by))}</td>
     </tr>
   );
 }

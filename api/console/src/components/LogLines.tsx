@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { count, shortId } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import type { LiveLog } from "../lib/live_log";
-import { type Line, named, stateOfEvent } from "../lib/log_lines";
+import { type Line, actorWords, named, stateOfEvent } from "../lib/log_lines";
 import { shown } from "../lib/safe_text";
 import { FAMILY } from "../lib/status";
 import type { Tail } from "../lib/tail";
@@ -184,7 +184,7 @@ function LogLine({ line, titles, place, of }: LogLineProps) {
         <Subject line={line} titles={titles} />
       </span>
       <bdi class="words">{shown(line.words)}</bdi>
-      <bdi class="who dim">{shown(line.actor)}</bdi>
+      <bdi class="who dim">{shown(actorWords(line.actor))}</bdi>
     </li>
   );
 }

@@ -2,6 +2,7 @@ import type { Task } from "../lib/api";
 import { commandLine } from "../lib/format";
 import { href, place } from "../lib/router";
 import { shown } from "../lib/safe_text";
+import { told } from "../lib/sentence";
 import { Facts } from "./Facts";
 import { Ago, Moment, Span } from "./Time";
 
@@ -16,7 +17,7 @@ export function TaskFacts({ task }: { task: Task }) {
           ["Runner", task.runner_id && <span class="mono">{shown(task.runner_id)}{task.runner_state && task.runner_state !== "alive" && ` (${task.runner_state})`}</span>],
           ["Exit code", task.exit_code],
           ["Reason", task.reason && shown(task.reason)],
-          ["Message", task.message && shown(task.message)],
+          ["Message", task.message && shown(told(task.message))],
           ["Next attempt", task.next_attempt_at && <Moment at={task.next_attempt_at} />],
           ["Waited", task.dispatched_at && <Span from={task.dispatched_at} to={task.started_at ?? end} />],
           ["Ran", task.started_at && <Span from={task.started_at} to={end} />],

@@ -10,6 +10,7 @@ import { useResource } from "../lib/resource";
 import { at, href } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import { roleMissing, session } from "../lib/session";
+import { actorWords } from "../lib/log_lines";
 import { type Change, type TrailEvent, trail } from "../lib/trail";
 import { Icon } from "./Icon";
 import { Loaded } from "./States";
@@ -90,7 +91,8 @@ function Item({ event, taskId }: { event: TrailEvent; taskId: string }) {
       </a>
       <Moment at={event.time} />
       <span class="event">{named(event)}</span>
-      <span class="dim">{shown(event.actor)}</span>
+      <bdi class="words">{shown(event.words)}</bdi>
+      <span class="who dim">{shown(actorWords(event.actor))}</span>
       <a class="then" href={href(`/tasks/${taskId}`, { at: event.seq })} title="the task as of then">
         <Icon name="clock" />
         <span class="off-screen">the task as of {event.seq}</span>

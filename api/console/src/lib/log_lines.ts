@@ -50,6 +50,11 @@ export function named(line: Pick<Line, "kind" | "event">): string {
   return line.kind === "task" ? word : `${line.kind} ${word}`;
 }
 
+/** An actor for people: a runner whose id begins with that word is not called so twice. */
+export function actorWords(actor: string): string {
+  return actor.replace(/\brunner:(?=runner-)/g, "");
+}
+
 /** The state whose shape an event has; null for those of workspaces. */
 export function stateOfEvent(event: EventName): State | null {
   return STATES[event];
@@ -98,7 +103,8 @@ function ended(data: Data): string {
   return joined(reason !== "exit" && text(reason), typeof code === "number" && !told && `exit ${code}`, text(data["message"]));
 }
 
-function wordsOf(event: LogEvent): string {
+/** What an event tells beyond its name. */
+export function wordsOf(event: LogEvent): string {
   const data = event.data as Data;
   const on = text(data["runner_id"]) !== "" && `on ${text(data["runner_id"])}`;
   switch (event.event) {

@@ -1,5 +1,7 @@
 // The sentence of `why`, taken apart: other tasks become links, times short ones, and the task's own id is left out.
 
+import { actorWords } from "./log_lines";
+
 export type Part =
   | { kind: "text"; text: string }
   | { kind: "task"; id: string; title: string }
@@ -12,11 +14,19 @@ interface Named {
 
 /** The page has buttons for it. */
 const ON_THE_COMMAND_LINE = /; answer with `towpath answer [^`]*`/;
+/** The page has the output, and tells how much of it is shown. */
+const CUT_OUTPUT = /; output: last \d+ KiB of [\d.]+ [KM]iB/;
 const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/g;
+
+/** What an end tells, without what the page shows anyway. */
+export function told(message: string): string {
+  return message.replace(CUT_OUTPUT, "");
+}
 
 /** `others` are the tasks that the sentence may name, as it names them: `title (id)` or the id alone. */
 export function parts(sentence: string, own: string, others: readonly Named[]): Part[] {
-  let found: Part[] = [{ kind: "text", text: sentence.replace(` (${own})`, "").replace(ON_THE_COMMAND_LINE, "") }];
+  const short = sentence.replace(` (${own})`, "").replace(ON_THE_COMMAND_LINE, "");
+  let found: Part[] = [{ kind: "text", text: actorWords(told(short)) }];
   for (const { task_id: id, title } of others) {
     const name = title !== null && sentence.includes(`${title} (${id})`) ? `${title} (${id})` : id;
     found = split(found, name, { kind: "task", id, title: title ?? id });

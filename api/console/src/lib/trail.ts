@@ -1,5 +1,6 @@
 // The events of a task from the text of their page, and what each one told that was not known before it.
 import { elements, members } from "./json_text";
+import { type LogEvent, wordsOf } from "./log_lines";
 
 export interface TrailEvent {
   seq: number;
@@ -7,6 +8,8 @@ export interface TrailEvent {
   attempt: number | null;
   time: string;
   actor: string;
+  /** What it tells beyond its name, as in the log. */
+  words: string;
   /** The whole event, as the API has sent it. */
   raw: string;
   changes: readonly Change[];
@@ -43,6 +46,7 @@ function read(raw: string, known: Map<string, string>): TrailEvent {
     attempt: plain<number | null>("attempt"),
     time: plain<string>("time"),
     actor: plain<string>("actor"),
+    words: wordsOf(JSON.parse(raw) as LogEvent),
     raw,
     changes: changes(known, members(data)),
   };
