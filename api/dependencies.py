@@ -36,9 +36,9 @@ class ApiParts:
     """Use cases, readers and settings.
 
     `checkpoint_keys`: the public keys of checkpoints by id, as far as they are known here. `console`: the
-    directory of the console's bundle, which may be missing. `new_task_id` makes a UUIDv7
-    string. `readiness` returns "ok" or a fault for each part. `lease` defines when a runner counts as
-    suspected and lost.
+    directory of the console's bundle, which may be missing. `nats_urls`: the servers that this process uses,
+    without users. `new_task_id` makes a UUIDv7 string. `readiness` returns "ok" or a fault for each part.
+    `lease` defines when a runner counts as suspected and lost.
     """
 
     commands: TaskCommands
@@ -65,6 +65,7 @@ class ApiParts:
     config: ApiConfig
     contracts: Path
     lease: LeaseTerms
+    nats_urls: tuple[str, ...] = ()
     outputs: Outputs = field(default_factory=NoOutputs)
     console: Path = CONSOLE_BUNDLE
     capacity: LogCapacity = field(default_factory=AmpleCapacity)

@@ -74,7 +74,7 @@ from infra.config.settings import Settings
 from infra.documents import CONTRACTS
 from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.capacity_bounds import log_capacity
-from infra.nats.connection import connect, server_version
+from infra.nats.connection import connect, server_urls, server_version
 from infra.nats.consumers import CONSUMERS
 from infra.nats.streams import ensure_streams
 from infra.telemetry.otel_tracer import open_tracer
@@ -250,6 +250,7 @@ def api_parts(
         new_task_id=lambda: TaskId(new_id()),
         readiness=readiness,
         nats_version=lambda: server_version(core.connection),
+        nats_urls=tuple(server_urls(settings)),
         config=ApiConfig(
             operator_tokens=settings.operator_tokens(),
             callback_token=callback.get_secret_value() if callback else None,

@@ -238,6 +238,8 @@ export interface CheckpointPage {
   last_seq: number;
   /** the public keys of this installation by their ids, as this process knows them; compare them with a copy that you got another way */
   public_keys: { [name: string]: string };
+  /** the NATS servers as this process reaches them, without users; from another machine they may have other addresses */
+  nats_urls: string[];
 }
 
 /** A signed checkpoint without `peaks` and `prints`, which the export has. */

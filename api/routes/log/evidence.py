@@ -62,6 +62,10 @@ class CheckpointPage(Page[CheckpointRead]):
         description="the public keys of this installation by their ids, as this process knows them; "
         "compare them with a copy that you got another way"
     )
+    nats_urls: list[str] = Field(
+        description="the NATS servers as this process reaches them, without users; from another machine they "
+        "may have other addresses"
+    )
 
 
 class ExportQuery(BaseModel):
@@ -163,6 +167,7 @@ async def checkpoints(
         covered_upto=last.last_seq if last is not None else 0,
         last_seq=await parts.log.last_seq(),
         public_keys=dict(parts.checkpoint_keys()),
+        nats_urls=list(parts.nats_urls),
     )
 
 

@@ -103,6 +103,7 @@ def test_checkpoints_tell_what_they_cover_and_are_exported_as_verify_reads_them(
     file = sealed.home.path / "from-the-console.jsonl"
     download.value.save_as(file)
     command = page.locator(".elsewhere pre").inner_text()
+    assert f"--nats-url nats://127.0.0.1:{sealed.nats_port} " in command
     key = command.partition("--public-key ")[2].split()[0]
     verified = sealed.home.run(
         "verify", "--checkpoints", file, "--public-key", key, "--data-dir", sealed.data_dir,

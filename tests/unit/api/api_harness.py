@@ -307,6 +307,7 @@ async def api_harness(
         config=config or ApiConfig(),
         contracts=CONTRACTS,
         lease=LeaseTerms(timedelta(seconds=15), timedelta(seconds=5)),
+        nats_urls=("nats://127.0.0.1:4334",),
     )
     parts = replace(parts, **overrides)
     app = create_app(parts)

@@ -4,7 +4,8 @@ import { Loaded } from "./States";
 import { Ago } from "./Time";
 import { Columns } from "./Page";
 import { type Schemas, address, get } from "../lib/api";
-import { count } from "../lib/format";
+import { commandLine, count } from "../lib/format";
+import { natsAddress } from "../lib/nats_address";
 import { useResource } from "../lib/resource";
 import { href } from "../lib/router";
 
@@ -81,9 +82,10 @@ function Newest({ page }: { page: Page }) {
 
 function Elsewhere({ page }: { page: Page }) {
   const keys = Object.values(page.public_keys);
+  const nats = natsAddress(page.nats_urls, location.hostname);
   const command = [
     "towpath verify --no-read-model --record \\",
-    `  --nats-url nats://${location.hostname}:4222 \\`,
+    ...(nats.url === null ? [] : [`  --nats-url ${commandLine([nats.url])} \\`]),
     `  --url ${location.origin} \\`,
     ...keys.map((key) => `  --public-key ${key} \\`),
     "  --checkpoints towpath-checkpoints.jsonl",
@@ -104,6 +106,7 @@ function Elsewhere({ page }: { page: Page }) {
       <pre tabIndex={0} aria-label="command">
         {command}
       </pre>
+      <p class="dim">{nats.words}</p>
       {keys.length === 0 && <p class="dim">This process does not know the public keys; `towpath checkpoint export` on the projector's host has them.</p>}
     </div>
   );

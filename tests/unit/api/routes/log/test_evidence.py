@@ -41,6 +41,7 @@ async def test_checkpoints_are_listed_newest_first_in_pages(harness: ApiHarness)
     assert [one["number"] for one in page["items"]] == [5, 4]
     assert (page["count"], page["covered_upto"], page["last_seq"]) == (5, 10, 1)
     assert page["public_keys"] == {"0123456789abcdef": "ab" * 32}
+    assert page["nats_urls"] == ["nats://127.0.0.1:4334"]
     shown = page["items"][0]
     assert (shown["first_seq"], shown["last_seq"], shown["signature"]) == (9, 10, stored.stored[4].signature)
     assert "prints" not in shown
