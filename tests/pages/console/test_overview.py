@@ -131,3 +131,17 @@ def test_a_new_installation_needs_nobody(tmp_path: Path, screen: Opener) -> None
         page = screen(up).open("/")
         expect(page.get_by_role("region", name=re.compile("^Needs you"))).to_contain_text("Nothing:")
         expect(page.get_by_role("region", name="Contention")).to_contain_text("No task waits for another")
+
+
+def test_what_a_newcomer_is_told_to_type_works_and_is_the_same_on_every_page(
+    tmp_path: Path, screen: Opener
+) -> None:
+    with running(tmp_path) as up:
+        page = screen(up).open("/")
+        *add, run, _ = page.locator(".begin pre").last.inner_text().split("\n")
+        for path in ("/tasks", "/locks", "/workspaces"):
+            page.goto(f"{up.url}/console{path}")
+            expect(page.locator(".empty pre").last).to_contain_text("\n".join(add), timeout=SECONDS)
+        typed = "\n".join([*add, run.replace("sleep 60 &", "true")])
+        done = up.home.program("sh", "-ec", typed, TOWPATH_URL=up.url)
+        assert done.returncode == 0, done.stderr

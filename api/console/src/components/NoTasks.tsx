@@ -1,3 +1,4 @@
+import { ADD_WORKSPACE, FIRST_TASK, HOLD_PATH } from "../lib/hints";
 import { at } from "../lib/router";
 import { Empty } from "./States";
 
@@ -14,9 +15,9 @@ export function NoTasks({ filtered }: { filtered: boolean }) {
   return (
     <Empty title="No task yet">
       <p>Run one from a terminal; it shows here at once.</p>
-      <pre>{"towpath run -- sh -c 'echo hello from $(hostname)'"}</pre>
+      <pre>{FIRST_TASK}</pre>
       <p>Or let it hold a lock on a directory:</p>
-      <pre>{'towpath workspaces add shop "$PWD/shop"\ntowpath run --workspace shop --path src -- make'}</pre>
+      <pre>{`${ADD_WORKSPACE}\n${HOLD_PATH}`}</pre>
     </Empty>
   );
 }

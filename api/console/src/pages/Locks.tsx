@@ -6,6 +6,7 @@ import { Page } from "../components/Page";
 import { Empty } from "../components/States";
 import { Problem, type Task, get } from "../lib/api";
 import { plural } from "../lib/format";
+import { ADD_WORKSPACE } from "../lib/hints";
 import { useLease } from "../lib/lease";
 import { type Entry, mostContended, taskIds } from "../lib/locks";
 import { type Resource, useMoment, useResource } from "../lib/resource";
@@ -214,7 +215,7 @@ function NoLocks({ roots }: { roots: ReadonlyMap<string, string> }) {
   return (
     <Empty title="No workspace yet">
       <p>A workspace is a directory whose paths can be locked. Register one, and hold a lock in it:</p>
-      <pre>{'towpath workspaces add shop "$PWD/shop"\ntowpath lock --workspace shop -- sleep 60'}</pre>
+      <pre>{`${ADD_WORKSPACE}\ntowpath lock --workspace shop -- sleep 60`}</pre>
     </Empty>
   );
 }

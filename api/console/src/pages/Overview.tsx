@@ -8,6 +8,7 @@ import { Glyph } from "../components/Status";
 import { Ago } from "../components/Time";
 import { type Schemas, get } from "../lib/api";
 import { count, plural } from "../lib/format";
+import { ADD_WORKSPACE, FIRST_TASK, HOLD_PATH } from "../lib/hints";
 import { type Attention, KINDS, target } from "../lib/overview";
 import { useResource } from "../lib/resource";
 import { ROOT, at } from "../lib/router";
@@ -60,9 +61,9 @@ function Begin() {
     <section class="card begin" aria-labelledby="begin">
       <h2 id="begin">Begin here</h2>
       <p>Run a task from a terminal; it shows here at once:</p>
-      <pre>{"towpath run -- sh -c 'echo hello from $(hostname)'"}</pre>
+      <pre>{FIRST_TASK}</pre>
       <p>Let two of them want the same directory: the second one waits, and this page shows for whom.</p>
-      <pre>{'towpath workspaces add shop "$PWD"\ntowpath run --workspace shop --path src -- sleep 60 &\ntowpath run --workspace shop --path src -- echo my turn'}</pre>
+      <pre>{`${ADD_WORKSPACE}\n${HOLD_PATH} &\ntowpath run --workspace shop --path src -- echo my turn`}</pre>
     </section>
   );
 }

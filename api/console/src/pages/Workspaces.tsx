@@ -9,6 +9,7 @@ import { AddButton, POLICIES, RemoveDialog } from "../components/WorkspaceDialog
 import { type Schemas, get } from "../lib/api";
 import { useTitleFocus } from "../lib/focus";
 import { count, plural } from "../lib/format";
+import { ADD_WORKSPACE } from "../lib/hints";
 import { useMoment } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
@@ -133,7 +134,7 @@ function NoWorkspaces() {
   return (
     <Empty title="No workspace yet">
       <p>A workspace is a directory whose paths can be locked. Add one here, or from a terminal:</p>
-      <pre>{'towpath workspaces add shop "$PWD/shop"'}</pre>
+      <pre>{ADD_WORKSPACE}</pre>
     </Empty>
   );
 }
