@@ -6,7 +6,6 @@ import type { ClaimChange } from "../lib/differences";
 import { duration } from "../lib/format";
 import { leaseSeconds } from "../lib/lease";
 import { type Holder, type Side, type Waiter, keyOf } from "../lib/locks";
-import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
 import { TaskLink } from "./Link";
 import { NowTag } from "./SinceThen";
@@ -124,17 +123,5 @@ export function WaiterAtPath({ waiter, card }: { waiter: Waiter; card: Card }) {
         <NowTag change={card.changes.get(keyOf(waiter))} />
       </span>
     </ClaimItem>
-  );
-}
-
-/** Paths as people write them. */
-export function Paths({ of: paths }: { of: readonly string[] }) {
-  if (paths.length === 0) return <span>the whole workspace</span>;
-  const named = paths.slice(0, 3).map(shown);
-  return (
-    <bdi class="mono">
-      {named.join(" ")}
-      {paths.length > named.length && ` and ${paths.length - named.length} more`}
-    </bdi>
   );
 }

@@ -1,9 +1,10 @@
 import { plural } from "../lib/format";
 import { type Entry, type Holder, type Waiter, keyOf } from "../lib/locks";
-import { type Card, Lease, ModeGlyph, Paths } from "./ClaimRows";
+import { type Card, Lease, ModeGlyph } from "./ClaimRows";
 import { TaskLink } from "./Link";
 import { More } from "./LockCard";
 import { Columns } from "./Page";
+import { Paths } from "./Paths";
 import { ReleaseButton } from "./Release";
 import { RunnerLink } from "./Runner";
 import { NowTag } from "./SinceThen";

@@ -5,12 +5,14 @@ import type { Task } from "../lib/api";
 import { claimChanges } from "../lib/differences";
 import { plural } from "../lib/format";
 import { type Entry, type PathNode, type Side, type Waiter, behind, chain, firstNodes, firstPlaces, keyOf, longestSince, pathTree } from "../lib/locks";
+import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
 import type { Titles } from "../lib/titles";
-import { type Card, ClaimItem, HolderRow, Paths, WaiterAtPath } from "./ClaimRows";
+import { type Card, ClaimItem, HolderRow, WaiterAtPath } from "./ClaimRows";
 import { ClaimTable } from "./ClaimTable";
 import { Link, TaskLink } from "./Link";
 import { LockHistory } from "./LockHistory";
+import { Paths } from "./Paths";
 import { NowTag, SinceThen } from "./SinceThen";
 import { Glyph } from "./Status";
 import { Moment, Span } from "./Time";
@@ -113,6 +115,9 @@ function Tree({ entry, card, most }: PartProps & { most: typeof FEW }) {
     const cut = firstNodes(pathTree(entry), most.nodes);
     return { ...cut, first: firstPlaces(cut.tree) };
   }, [entry, most]);
+  if (entry.holders.length + entry.waiters.length === 0) {
+    return <p class="dim">{at.value === null ? "Nothing is held here, and nothing waits." : "Nothing was held here, and nothing waited."}</p>;
+  }
   return (
     <div class="tree-part">
       <ul class="path-tree" aria-label={`paths of ${entry.workspace}`}>

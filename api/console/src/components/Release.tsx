@@ -9,6 +9,7 @@ import { say } from "../lib/messages";
 import { useResource } from "../lib/resource";
 import { at } from "../lib/router";
 import { shown } from "../lib/safe_text";
+import { Paths } from "./Paths";
 import { PermittedButton, recorded } from "./Command";
 import { Facts } from "./Facts";
 import { FormDialog, ReasonField, TextField } from "./Form";
@@ -108,7 +109,7 @@ function ReleaseDialog({ lock, close }: { lock: Lock; close: (freed: boolean) =>
       <Facts
         rows={[
           ["Task", <bdi>{shown(lock.title) || holder.task_id}</bdi>],
-          ["Holds", <bdi class="mono">{`${lock.workspace}: ${holder.paths.slice(0, 8).map(shown).join(" ") || "."}`}</bdi>],
+          ["Holds", <><bdi class="mono">{shown(lock.workspace)}</bdi>: <Paths of={holder.paths} /></>],
           ["Token", <b class="mono">{holder.token}</b>],
           ["Since", <Moment at={holder.since} />],
         ]}
