@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
+import { capital } from "../lib/format";
 import { say } from "../lib/messages";
 import { isUnknown } from "../lib/outcome";
 import { at } from "../lib/router";
@@ -111,7 +112,7 @@ export async function recorded(run: () => Promise<unknown>, done: string, reread
     return true;
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    say(isUnknown(error) ? `Whether this was recorded is unknown (${words}). ${await known(reread)}` : words, "bad");
+    say(isUnknown(error) ? `Whether this was recorded is unknown (${words}). ${await known(reread)}` : capital(words), "bad");
     return false;
   }
 }

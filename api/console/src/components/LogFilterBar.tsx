@@ -1,4 +1,5 @@
 import { useRef } from "preact/hooks";
+import { capital } from "../lib/format";
 import { KINDS, type LogFilters, isFiltered, toParams } from "../lib/log_filters";
 import { type EventName, type Kind, named } from "../lib/log_lines";
 import { go, href } from "../lib/router";
@@ -13,7 +14,7 @@ export function LogFilterBar({ filters, disabled }: { filters: LogFilters; disab
       <nav class="tabs" aria-label="By kind">
         {[null, ...KIND_NAMES].map((kind) => (
           <Link key={kind} to="/log" params={toParams({ ...filters, kind, event: [] })} current={filters.kind === kind && filters.event.length === 0}>
-            {kind === null ? "All" : `${kind[0]?.toUpperCase()}${kind.slice(1)}s`}
+            {kind === null ? "All" : `${capital(kind)}s`}
           </Link>
         ))}
       </nav>

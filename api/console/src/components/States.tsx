@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { now } from "../lib/clock";
 import { Problem, Unreachable } from "../lib/api";
 import { connection } from "../lib/connection";
-import { duration } from "../lib/format";
+import { capital, duration } from "../lib/format";
 import type { Resource } from "../lib/resource";
 import { at, place } from "../lib/router";
 import { Link } from "./Link";
@@ -84,16 +84,22 @@ export function Failed({ error, retry }: { error: Error; retry?: () => void }) {
         <path d="M16 4 30 28H2zM16 13v7M16 24v.2" />
       </svg>
       <h2>{title ?? known ?? "This could not be loaded"}</h2>
-      {known !== TITLES[401] && !(error instanceof Unreachable) && <p>{error.message}</p>}
+      {known !== TITLES[401] && !(error instanceof Unreachable) && <p>{capital(error.message)}</p>}
       {advice(error)}
       <Again />
-      {retry && (
+      {retry && mayPass(error) && (
         <button type="button" class="button" onClick={retry}>
           Try again
         </button>
       )}
     </div>
   );
+}
+
+/** Whether the same request may be answered otherwise later: what is wrong in itself, or past, is not. */
+function mayPass(error: Error): boolean {
+  const status = error instanceof Problem ? error.status : 0;
+  return ![400, 403, 422].includes(status) && !(status === 404 && at.value !== null);
 }
 
 function Again() {

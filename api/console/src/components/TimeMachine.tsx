@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { type Schemas, get, lastSeq } from "../lib/api";
-import { count, dayTime } from "../lib/format";
+import { capital, count, dayTime } from "../lib/format";
 import { shortcut } from "../lib/keys";
 import type { Marks } from "../lib/marks";
 import { say } from "../lib/messages";
@@ -164,7 +164,7 @@ function useSteps(seq: number, whole: Range): Steppers {
         else say(`${forwards ? "No later" : "No earlier"} event of ${subject.words}.`);
       },
       (error: unknown) => {
-        if (!asked.signal.aborted) say(error instanceof Error ? error.message : String(error), "bad");
+        if (!asked.signal.aborted) say(capital(error instanceof Error ? error.message : String(error)), "bad");
       },
     );
   };

@@ -2,7 +2,7 @@
 import { PAGES } from "../pages";
 import { get, lastSeq } from "./api";
 import { apiTime } from "./clock";
-import { count, dayTime, shortId } from "./format";
+import { capital, count, dayTime, shortId } from "./format";
 import { shortcuts } from "./keys";
 import { travel } from "./moment";
 import type { Entry } from "./palette";
@@ -37,7 +37,7 @@ export function actions(): Entry[] {
     },
   }));
   const keys = shortcuts().filter(({ keys }) => /^\S$/.test(keys));
-  return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: what[0]?.toUpperCase() + what.slice(1), detail: keys, run }))];
+  return [...buttons, ...keys.map(({ keys, what, run }) => ({ id: `key ${keys}`, label: capital(what), detail: keys, run }))];
 }
 
 /** The page that is shown as of the moment that `text` names: a sequence, a time, `10m ago`. */
