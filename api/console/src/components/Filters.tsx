@@ -20,9 +20,15 @@ const TABS: readonly { title: string; status: readonly Status[]; state: State | 
   { title: "Created", status: ["created"], state: "created" },
 ];
 
+export interface Counts {
+  by_status: Partial<Record<Status, number>>;
+  /** Those that wait for their lock. */
+  waiting: number;
+}
+
 interface TabsProps {
   filters: Filters;
-  counts: Partial<Record<Status, number>> | null;
+  counts: Counts | null;
 }
 
 /** The usual questions, one press each, with the number of answers. */
@@ -33,7 +39,7 @@ export function StatusTabs({ filters, counts }: TabsProps) {
     <nav class="tabs" aria-label="By status">
       {TABS.map(({ title, status, state }) => {
         const here = !waiting && status.length === chosen.size && status.every((one) => chosen.has(one));
-        const number = status.reduce((sum, one) => sum + (counts?.[one] ?? 0), 0);
+        const number = status.reduce((sum, one) => sum + (counts?.by_status[one] ?? 0), 0);
         return (
           <Link key={title} to="/tasks" params={{ ...filters, status, lock: [] }} current={here}>
             {state !== null && <Glyph state={state} />}
@@ -45,6 +51,7 @@ export function StatusTabs({ filters, counts }: TabsProps) {
       <Link to="/tasks" params={{ ...filters, status: [], lock: waiting ? [] : ["waiting"] }} current={waiting}>
         <Glyph state="waiting" />
         Waiting for lock
+        {counts !== null && <span class="number dim">{count(counts.waiting)}</span>}
       </Link>
     </nav>
   );

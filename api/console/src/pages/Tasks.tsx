@@ -2,13 +2,13 @@
 // under the eye or the pointer.
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { FilterChips, StatusTabs } from "../components/Filters";
+import { type Counts, FilterChips, StatusTabs } from "../components/Filters";
 import { NoTasks } from "../components/NoTasks";
 import { SavedViews } from "../components/SavedViews";
 import { SelectionBar } from "../components/SelectionBar";
 import { Loaded } from "../components/States";
 import { TaskTable } from "../components/TaskTable";
-import { type Ask, type Row, type Schemas, get, sawSeq } from "../lib/api";
+import { type Ask, type Row, get, sawSeq } from "../lib/api";
 import { ahead, apiNow, apiTime } from "../lib/clock";
 import { count } from "../lib/format";
 import { shortcut } from "../lib/keys";
@@ -67,10 +67,9 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
     },
     (news) => news.tasks.size > 0,
   );
-  const { status: _, ...others } = filters;
   const counts = useMoment(
-    `count ${JSON.stringify(others)}`,
-    async (then, signal) => (then === null ? get("/tasks/count", { query: toApi(others, apiTime()), signal }) : null),
+    `count ${JSON.stringify(filters)}`,
+    async (then, signal) => (then === null ? countAll(filters, signal) : null),
     (news) => news.tasks.size > 0,
   );
   const show = () => {
@@ -86,7 +85,7 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
     // a list that has begun anew meanwhile goes on elsewhere
     if (rows.value?.cursor === cursor) rows.value = extended(rows.value, page);
   };
-  const total = totalOf(counts.data.value, filters);
+  const total = counts.data.value?.total ?? null;
   return (
     <>
       <header class="page-head">
@@ -95,7 +94,7 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
           <Total shown={rows.value?.rows.length ?? 0} total={total} />
           {at.value === null && <SavedViews filters={filters} />}
         </div>
-        <StatusTabs filters={filters} counts={counts.data.value?.by_status ?? null} />
+        <StatusTabs filters={filters} counts={counts.data.value} />
         <FilterChips filters={filters} />
       </header>
       <Loaded of={found} rows={12}>
@@ -114,10 +113,19 @@ interface Counted {
   capped: boolean;
 }
 
-function totalOf(counts: Schemas["TaskCount"] | null, { status }: Filters): Counted | null {
-  if (counts === null) return null;
-  const number = status ? status.reduce((sum, one) => sum + (counts.by_status[one as keyof typeof counts.by_status] ?? 0), 0) : counts.count;
-  return { count: number, capped: counts.capped };
+interface AllCounts extends Counts {
+  /** Of what the filters find. */
+  total: Counted;
+}
+
+/** What each tab would find, and what is found: a tab replaces the filters by status and by lock, and keeps the others. */
+async function countAll(filters: Filters, signal: AbortSignal): Promise<AllCounts> {
+  const { status, lock, ...others } = filters;
+  const ask = (of: Filters) => get("/tasks/count", { query: toApi(of, apiTime()), signal });
+  const [all, waiting, own] = await Promise.all([ask(others), ask({ ...others, lock: ["waiting"] }), lock === undefined ? null : ask(filters)]);
+  const by_status: Counts["by_status"] = all.by_status;
+  const ofStatus = status?.reduce((sum, one) => sum + (by_status[one as keyof typeof by_status] ?? 0), 0);
+  return { by_status, waiting: waiting.count, total: own ?? { count: ofStatus ?? all.count, capped: all.capped } };
 }
 
 function words({ count: number, capped }: Counted): string {
