@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
 from tests.pages.console.looks import press, settle
 from tests.support.towpath import DEADLINE, Up
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
@@ -244,18 +245,36 @@ def test_a_row_that_changed_out_of_sight_is_as_it_is_now_once_it_is_seen(
     expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)
 
 
+@pytest.fixture(scope="module")
+def named(up: Up) -> int:
+    """A task that waits for its lock, and its holder, with labels of their own; the last event about them."""
+    up.workspace("narrow")
+    for command in ("sleep 600", "true"):
+        title = "nightly tests of the web" if command == "true" else "in the way"
+        up.create(command.split(), title=title, labels={"of": "width"}, workspace="narrow")
+        until(lambda: up.holders(), DEADLINE)
+    until(lambda: up.get("/tasks/count", label="of:width", lock="waiting")["count"] == 1, DEADLINE)
+    return int(up.events()[-1]["seq"])
+
+
 @pytest.mark.parametrize("width", [1024, 1280, 1440, 1920])
 @pytest.mark.parametrize("moment", ["live", "past"])
 def test_a_title_of_24_characters_is_whole(
-    up: Up, many: None, screen: Opener, moment: str, width: int
+    up: Up, named: int, screen: Opener, moment: str, width: int
 ) -> None:
-    title = "nightly tests of the web"
-    up.create(["false"], title=title, labels={"of": "width"})
-    last = up.events()[-1]["seq"]
-    page = screen(up, width=width).open("/tasks?label=of:width" + (f"&at={last}" if moment == "past" else ""))
+    at = f"&at={named}" if moment == "past" else ""
+    page = screen(up, width=width).open(f"/tasks?label=of:width{at}")
     link = rows(page).locator(".row-link").first
-    expect(link).to_have_text(title)
+    expect(link).to_have_text("nightly tests of the web")
+    expect(rows(page).first).to_contain_text("waiting for lock")
     assert link.evaluate("one => one.scrollWidth <= one.clientWidth")
-    assert link.bounding_box()["width"] > 100  # type: ignore[index]
     for cell in rows(page).first.locator("td:not(.cell-title, .cell-place)").all():
         assert cell.evaluate("one => one.scrollWidth <= one.clientWidth"), cell.inner_text()
+
+
+def test_a_tab_counts_what_it_would_find(up: Up, named: int, screen: Opener) -> None:
+    page = screen(up).open("/tasks?label=of:width&lock=waiting")
+    tabs = page.get_by_role("navigation", name="By status")
+    expect(tabs.get_by_role("link", name="Running")).to_have_text("Running1")
+    expect(tabs.get_by_role("link", name="Waiting for lock")).to_have_text("Waiting for lock1")
+    expect(page.locator(".page-head [role=status]")).to_have_text("1 of 1")
