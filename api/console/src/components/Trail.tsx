@@ -91,7 +91,7 @@ function Item({ event, taskId }: { event: TrailEvent; taskId: string }) {
       </a>
       <Moment at={event.time} />
       <span class="event">{named(event)}</span>
-      <bdi class="words">{shown(event.words)}</bdi>
+      <bdi class="tells">{shown(event.words)}</bdi>
       <span class="who dim">{shown(actorWords(event.actor))}</span>
       <a class="then" href={href(`/tasks/${taskId}`, { at: event.seq })} title="the task as of then">
         <Icon name="clock" />
