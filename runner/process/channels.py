@@ -72,5 +72,9 @@ async def _connected(orders: socket.socket, said: socket.socket) -> Channels:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), said)
-    writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, orders)
+    try:
+        writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, orders)
+    except BaseException:
+        reading.close()  # else the loop takes the next file of this number for watched already
+        raise
     return Channels(writing, reading, reader)

@@ -22,6 +22,7 @@ AGAIN_SECONDS = 1.0
 CANCEL_SECONDS = 5.0
 CANCEL_TRIES = 4
 REPORT_SECONDS = 10.0
+SILENT = "waits; the control plane does not answer at present"
 CANCEL_REASON = "`towpath lock` was told to end"
 
 
@@ -86,6 +87,7 @@ class Claim:
                 self._pause()
                 continue
             except Unanswered:
+                self._line.show(SILENT)
                 self._pause()
                 continue
             ours = (task["status"], task["attempt"], task["runner_id"]) == ("running", 1, control.runner_id)
@@ -129,7 +131,7 @@ class Claim:
                 raise Interrupted
             return self._control.task()
         except Unanswered:
-            self._line.show("waits; the control plane does not answer at present")
+            self._line.show(SILENT)
         except Problem as problem:
             if problem.status not in BUSY:
                 raise

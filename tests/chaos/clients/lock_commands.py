@@ -54,11 +54,12 @@ class LockCommands:
         workspaces: dict[str, Path],
         lost_seconds: float,
         seed: int,
+        longest_seconds: float = LONGEST_SECONDS,
     ) -> None:
         """`lost_seconds`: lease and grace, after which nothing of a lost command is alive."""
         self._program, self._operators, self._history = program, operators, history
         self._places, self._workspaces = places, workspaces
-        self._lost_seconds = lost_seconds
+        self._lost_seconds, self._longest_seconds = lost_seconds, longest_seconds
         self._random = random.Random(seed)
         self._numbers = itertools.count(1)
         self.stop = asyncio.Event()
@@ -116,7 +117,7 @@ class LockCommands:
         ending, stop = asyncio.create_task(process.wait()), asyncio.create_task(self.stop.wait())
         await asyncio.wait({ending, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        done, _ = await asyncio.wait({ending}, timeout=LONGEST_SECONDS)
+        done, _ = await asyncio.wait({ending}, timeout=self._longest_seconds)
         if done:
             return ending.result()
         family = families_of([process.pid])

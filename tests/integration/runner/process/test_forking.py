@@ -105,6 +105,23 @@ async def test_a_guard_whose_launch_was_given_up_is_reaped(launcher: Launcher, t
     assert await eventually(lambda: (zombies(), open_files()) == ([], before), DEADLINE)
 
 
+async def test_a_launch_may_be_canceled_at_any_step(launcher: Launcher, tmp_path: Path) -> None:
+    assert await forked(launcher, tmp_path / "first")
+    before = open_files()
+    for steps in [*range(1, 16)] * 3:
+        launching = asyncio.create_task(launcher.launch())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        launching.cancel()
+        await asyncio.wait({launching})
+        if not launching.cancelled():
+            guard, channels = launching.result()
+            channels.close()
+            await guard.wait()
+    assert await forked(launcher, tmp_path / "second")
+    assert await eventually(lambda: (zombies(), open_files()) == ([], before), DEADLINE)
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
