@@ -78,6 +78,7 @@ class Keeper:
         finally:
             self._line.clear()
             self._heart.leave()
+            self._heart.orders = None  # its number may be another file's soon
             self._job.give_up()
             self._heart.left(LEAVE_SECONDS)
             self._let_front_go_on()
