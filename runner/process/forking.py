@@ -121,8 +121,8 @@ class Launcher:
             began = boottime()
             try:
                 why = f"exit code {await self._run()}"
-            except OSError as error:
-                why = error.strerror or str(error)
+            except (OSError, RuntimeError) as error:  # no process, or no thread to wait for it
+                why = getattr(error, "strerror", None) or str(error)
             self._failures = 0 if boottime() - began > STABLE_SECONDS else self._failures + 1
             pause = PAUSES.after(self._failures) if self._failures else 0.0
             log.warning("the launcher ended and is started again", why=why, pause_seconds=pause)

@@ -86,7 +86,7 @@ class LockCommands:
         job.append(str(rng.choice([0.1, 0.5, 2.0, 4.0])))
         command = [*place.host.prefix, self._program, "lock", *options, "--", *job]
         words = self._history.path.with_name(f"lock-{number}.log")
-        with words.open("wb") as errors:
+        with words.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 env={**place.env, "PYTHONFAULTHANDLER": "1"},

@@ -180,6 +180,22 @@ async def test_one_that_cannot_fork_tells_why_and_stays(
     assert launcher.pid == first
 
 
+async def test_one_that_no_thread_can_wait_for_is_tried_again(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As beside a job that takes all processes that its user may have: asyncio waits in a thread."""
+    first = await up(launcher)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(asyncio, "create_subprocess_exec", fails)
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: "can't start new thread" in [entry.get("why") for entry in logs], DEADLINE)
+    await up(launcher, first)
+
+
 async def test_one_that_ends_at_once_is_tried_less_and_less(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

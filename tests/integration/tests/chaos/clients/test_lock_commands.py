@@ -26,7 +26,7 @@ async def test_what_does_not_end_is_killed_and_tells_where_it_was(tmp_path: Path
     commands = LockCommands("towpath", operators, history, [], {}, 1.0, seed=1, longest_seconds=0.0)
     commands.stop.set()
     words = tmp_path / "words"
-    with words.open("wb") as errors:
+    with words.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _STUCK, stderr=errors, env={"PYTHONFAULTHANDLER": "1"}
         )
