@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy import RowMapping, Select, Subquery, and_, func, or_, select
 
 from adapters.read_model.rows import HOLD, RELEASED
 from adapters.read_model.tables import grants, tasks
@@ -78,7 +78,22 @@ def unconfirmed_cancels(before: datetime, most: int) -> Select[Any]:
 
 
 def failures_since(at: datetime, most: int) -> Select[Any]:
-    """How many tasks failed after `at`, by runner (null: none had them); of very many, `most` are counted."""
-    recent = select(tasks.c.runner_id).where(tasks.c.ended_at > rfc3339(at)).limit(most).subquery()
-    number = func.count()
-    return select(recent.c.runner_id, number).group_by(recent.c.runner_id).order_by(number.desc())
+    """How many of the newest `most` tasks failed after `at`, by runner, status, and whether on request."""
+    found = _failed(at, most)
+    groups = (found.c.runner_id, found.c.status, found.c.on_request)
+    return select(*groups, func.count()).group_by(*groups)
+
+
+def newest_failures(at: datetime, most: int, limit: int) -> Select[Any]:
+    """The titles of the newest `limit` of them that did not fail on request."""
+    found = _failed(at, most)
+    return select(found.c.title).where(~found.c.on_request).order_by(found.c.ended_at.desc()).limit(limit)
+
+
+def _failed(at: datetime, most: int) -> Subquery:
+    refused = and_(tasks.c.status == Status.SUBMIT_FAILED.value, tasks.c.reason == "workspace-locked")
+    columns = (tasks.c.runner_id, tasks.c.status, tasks.c.title, tasks.c.ended_at)
+    found = select(*columns, or_(refused, tasks.c.cancel_requested).label("on_request"))
+    return (
+        found.where(tasks.c.ended_at > rfc3339(at)).order_by(tasks.c.ended_at.desc()).limit(most).subquery()
+    )

@@ -6,6 +6,7 @@ batch again is idempotent. Any number of processes may apply the same log to one
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,7 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
 from adapters.read_model.past import as_claim, claims_of, created_upto
-from adapters.read_model.queries import as_task, chars_of, failures_since, lock_facts, unconfirmed_cancels
+from adapters.read_model.queries import (
+    as_task,
+    chars_of,
+    failures_since,
+    lock_facts,
+    newest_failures,
+    unconfirmed_cancels,
+)
 from adapters.read_model.tables import positions, status_counts, tasks
 from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, TaskSearch, cursor_at, search_of
 from adapters.read_model.writer import batch_writer
@@ -24,6 +32,7 @@ from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.read_model import (
+    Failures,
     OpenQuestions,
     PastClaim,
     TaskCounts,
@@ -38,6 +47,7 @@ from domain.task.view import TaskRead
 PAGE_CHARS = 4 << 20
 """Characters in the large fields of a page's tasks, beyond which no further task is added."""
 ROWS_AT_ONCE = 50
+FAILURES_NAMED = 3
 
 
 class SqlReadModel:
@@ -137,10 +147,18 @@ class SqlReadModel:
             capped = many or await _last_examined(connection, search, COUNT_EXAMINED) is not None
         return TaskCounts(by_status, capped)
 
-    async def failures_since(self, at: datetime, most: int) -> list[tuple[RunnerId | None, int]]:
-        """How many tasks failed since `at`, by runner, most first; from an index, at most `most` of them."""
+    async def failures_since(self, at: datetime, most: int) -> Failures:
+        """The tasks that failed since `at`, found by an index, at most the newest `most` of them."""
+        runners, statuses, on_request = Counter[RunnerId | None](), Counter[str](), 0
         async with self._connection() as connection:
-            return [(runner, number) for runner, number in await connection.execute(failures_since(at, most))]
+            for runner, status, wanted, number in await connection.execute(failures_since(at, most)):
+                if wanted:
+                    on_request += number
+                else:
+                    runners[runner] += number
+                    statuses[status] += number
+            titles = await connection.execute(newest_failures(at, most, FAILURES_NAMED))
+            return Failures(runners.most_common(), dict(statuses), list(titles.scalars()), on_request)
 
     async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:
         """Attempts that were asked to stop before `before` and have not ended, the longest first."""
@@ -154,10 +172,16 @@ class SqlReadModel:
     async def open_questions(self, now: datetime) -> OpenQuestions:
         """How many jobs wait for an answer at `now`, and since when the first of them."""
         waits = or_(tasks.c.asked_until.is_(None), tasks.c.asked_until > rfc3339(now))
-        asking = select(func.count(), func.min(tasks.c.asked_at)).where(tasks.c.asked_at.is_not(None), waits)
+        asking = tasks.c.asked_at.is_not(None), waits
+        first = select(tasks.c.asked_at, tasks.c.id).where(*asking).order_by(tasks.c.asked_at).limit(1)
         async with self._connection() as connection:
-            count, oldest = (await connection.execute(asking)).one()
-        return OpenQuestions(count, datetime.fromisoformat(oldest) if oldest else None)
+            count = (await connection.execute(select(func.count()).where(*asking))).scalar_one()
+            oldest = (await connection.execute(first)).first()
+        return (
+            OpenQuestions(count, datetime.fromisoformat(oldest[0]), oldest[1])
+            if oldest
+            else OpenQuestions(0, None)
+        )
 
     async def created_upto(
         self, upto: LogSeq, behind: TaskId | None, limit: int, *, oldest_first: bool = False

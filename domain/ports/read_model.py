@@ -74,10 +74,29 @@ class PastClaim(NamedTuple):
 
 
 class OpenQuestions(NamedTuple):
-    """How many questions jobs wait to be answered, and when the oldest was asked."""
+    """How many questions jobs wait to be answered; when the oldest was asked, and by which task."""
 
     number: int
     oldest: datetime | None
+    task_id: TaskId | None = None
+
+
+class Failures(NamedTuple):
+    """Tasks that failed and were not tried again: by runner, most first, and by status; the newest titles.
+
+    `on_request` counts apart those that a person wanted so: the lock was refused because the task does not
+    wait for one, or the attempt was to be stopped.
+    """
+
+    by_runner: list[tuple[RunnerId | None, int]]
+    by_status: dict[str, int]
+    newest: list[str]
+    on_request: int
+
+    @property
+    def number(self) -> int:
+        """How many failed that nobody wanted to."""
+        return sum(self.by_status.values())
 
 
 class ReadModel(Protocol):
@@ -143,8 +162,8 @@ class ReadModel(Protocol):
         """
         ...
 
-    async def failures_since(self, at: datetime, most: int) -> list[tuple[RunnerId | None, int]]:
-        """How many tasks failed since `at` and were not tried again, by runner, most first.
+    async def failures_since(self, at: datetime, most: int) -> Failures:
+        """The tasks that failed since `at` and were not tried again, of very many the newest `most`.
 
         Raises:
             Busy: the database is away.

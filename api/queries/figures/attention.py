@@ -15,7 +15,7 @@ from api.queries.figures.stock import READ_MODEL, VIEW, Stock
 from api.queries.runner_status import grant_state
 from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Claim, Grant, Waiter
-from domain.ports.read_model import UnconfirmedCancel
+from domain.ports.read_model import Failures, UnconfirmedCancel
 from domain.protocol import rfc3339
 
 LONG_WAIT = timedelta(minutes=5)
@@ -54,7 +54,7 @@ class Observed:
     lost: Sequence[Grant]
     waits: Sequence[Waiter]
     cancels: Sequence[UnconfirmedCancel] | None
-    failures: Sequence[tuple[RunnerId | None, int]] | None
+    failures: Failures | None
     titles: Mapping[TaskId, str]
     now: datetime
 
@@ -167,25 +167,31 @@ def _waits(seen: Observed) -> Iterator[Attention]:
 
 
 def _failures(seen: Observed) -> Iterator[Attention]:
-    number = sum(count for _, count in seen.failures or ())
-    if not number:
+    found = seen.failures
+    if found is None or not found.number:
         return
-    known = [(runner, count) for runner, count in seen.failures or () if runner is not None]
-    runner, most = known[0] if known else (None, 0)
-    of_one = most > 1 and len(seen.failures or ()) > 1
+    number = found.number
+    runner, most = next(((one, count) for one, count in found.by_runner if one is not None), (None, 0))
+    of_one = most > 1 and len(found.by_runner) > 1
     on = f", {most} of them on {runner}" if of_one else f", on {runner}" if most == number else ""
     since = seen.now - FAILURES_WITHIN
     wanted = urlencode(
-        [("status", "failed"), ("status", "submit-failed"), ("finished_after", rfc3339(since))]
+        [*(("status", one) for one in sorted(found.by_status)), ("finished_after", rfc3339(since))]
     )
     yield Attention(
         kind="failures",
-        sentence=f"{_counted(number, 'failure')} in the last hour{on}",
+        sentence=f"{_counted(number, 'failure')} in the last hour{on}: {_titles(found.newest, number)}",
         link=f"/tasks?{wanted}",
         since=since,
         number=number,
         runner_id=runner if on else None,
     )
+
+
+def _titles(newest: Sequence[str], number: int) -> str:
+    """The newest titles, each once."""
+    named = list(dict.fromkeys(newest))
+    return ", ".join(named) + (", …" if number > len(newest) else "")
 
 
 def _lags(seen: Observed) -> Iterator[Attention]:
@@ -208,17 +214,22 @@ def _conflicts(seen: Observed) -> Iterator[Attention]:
 
 def _questions(seen: Observed) -> Iterator[Attention]:
     found = seen.stock.questions
-    if found is not None and found.oldest is not None:
-        number, age = found.number, _ago(seen.now - found.oldest)
-        wait = "waits" if number == 1 else "wait"
-        sentence = f"{_counted(number, 'question')} {wait} for an answer, the oldest for {age}"
-        yield Attention(
-            kind="open-questions",
-            sentence=sentence,
-            link="/tasks?asking=true",
-            since=found.oldest,
-            number=number,
-        )
+    if found is None or found.oldest is None or found.task_id is None:
+        return
+    number, age, first = found.number, _ago(seen.now - found.oldest), seen.name(found.task_id)
+    if number == 1:
+        sentence, link = f"{first} asks, and has waited {age} for an answer", f"/tasks/{found.task_id}"
+    else:
+        sentence = f"{_counted(number, 'question')} wait for an answer, the oldest, of {first}, for {age}"
+        link = "/tasks?asking=true"
+    yield Attention(
+        kind="open-questions",
+        sentence=sentence,
+        link=link,
+        since=found.oldest,
+        number=number,
+        task_id=found.task_id,
+    )
 
 
 def waited(waiter: Waiter, now: datetime) -> timedelta:

@@ -125,6 +125,8 @@ class Overviews:
             named += [waiter.claim.task_id, *waiter.blocked_by[:1]]
         crowded = most_contended(parts, waits)
         named += [one for waiter in crowded for one in tasks_of(waiter)]
+        if stock.questions is not None and stock.questions.task_id is not None:
+            named.append(stock.questions.task_id)
         known = stock.tasks is not None  # else its database is away: another wait would be in vain
         titles = await bounded(_titles(parts, named)) if known else None
         seen = Observed(stock, lost, waits, cancels, failures, titles or {}, parts.clock())
@@ -181,7 +183,7 @@ def _overview(
         tasks={Status(name): number for name, number in stock.tasks.items()}
         if stock.tasks is not None
         else None,
-        failed_last_hour=sum(number for _, number in seen.failures) if seen.failures is not None else None,
+        failed_last_hour=seen.failures.number + seen.failures.on_request if seen.failures else None,
         locks=LocksOverview(**stock.locks._asdict(), longest_wait_seconds=longest),
         running=[running(one) for one in runs] if runs is not None else None,
         contended=[contended(parts, one, seen.titles, seen.now) for one in crowded],

@@ -28,6 +28,7 @@ from api.sessions import Sessions
 from domain.errors import Invalid
 from domain.log.record import Recorded
 from domain.ports.read_model import (
+    Failures,
     OpenQuestions,
     PastClaim,
     TaskCounts,
@@ -130,10 +131,13 @@ class FoldedReadModel:
         reads, _ = await self.find(wanted, most + 1, None)
         return TaskCounts(dict(Counter(read.status.value for read in reads)), len(reads) > most)
 
-    async def failures_since(self, at: datetime, most: int) -> list[tuple[str | None, int]]:
+    async def failures_since(self, at: datetime, most: int) -> Failures:
         failed = TaskFilter(("failed", "submit-failed"), finished_after=at)
         reads, _ = await self.find(failed, most, None)
-        return list(Counter(read.runner_id for read in reads).most_common())
+        others = [one for one in reads if one.reason != "workspace-locked" and not one.cancel_requested]
+        by_runner = Counter(one.runner_id for one in others).most_common()
+        by_status = Counter(one.status.value for one in others)
+        return Failures(by_runner, by_status, [one.title for one in others[:3]], len(reads) - len(others))
 
     async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:
         reads, _ = await self.find(TaskFilter(("dispatched", "queued", "running")), 10_000, None)
@@ -146,9 +150,8 @@ class FoldedReadModel:
 
     async def open_questions(self, now: datetime) -> OpenQuestions:
         reads, _ = await self.find(TaskFilter(asking=True), 10_000, None)
-        questions = [read.question for read in reads if read.question is not None]
-        times = [one.asked_at for one in questions if one.waits(now)]
-        return OpenQuestions(len(times), min(times, default=None))
+        asked = [(one.question.asked_at, one.id) for one in reads if one.question and one.question.waits(now)]
+        return OpenQuestions(len(asked), *min(asked, default=(None, None)))
 
     async def created_upto(
         self, upto: int, behind: str | None, limit: int, *, oldest_first: bool = False

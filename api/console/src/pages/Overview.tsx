@@ -5,7 +5,6 @@ import { Link } from "../components/Link";
 import { OverviewThen } from "../components/OverviewThen";
 import { Page } from "../components/Page";
 import { Glyph } from "../components/Status";
-import { Ago } from "../components/Time";
 import { type Schemas, get } from "../lib/api";
 import { count, plural } from "../lib/format";
 import { ADD_WORKSPACE, FIRST_TASK, HOLD_PATH } from "../lib/hints";
@@ -103,11 +102,6 @@ function Item({ item, id }: { item: Attention; id: string }) {
       <span class="sentence" id={id} dir="auto">
         {shown(item.sentence)}
       </span>
-      {item.since != null && item.kind !== "failures" && (
-        <span class="dim since">
-          <Ago at={item.since} />
-        </span>
-      )}
       <Way item={item} id={id} words={verb} />
     </li>
   );

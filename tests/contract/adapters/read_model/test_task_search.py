@@ -34,14 +34,14 @@ async def test_open_questions_are_shown_listed_and_counted(model: SqlReadModel, 
         for question_id in ("q1", "q2"):
             perform(lives, task_id, ("ask", {"question_id": question_id, "text": "a\0?", "choices": ["b"]}))
     await feed(model, lives.events, size)
-    assert await model.open_questions(lives.now) == (3, asked_at[ids[0]])
+    assert await model.open_questions(lives.now) == (3, asked_at[ids[0]], ids[0])
     assert await walk(model, TaskFilter(asking=True), 2) == lives.newest_first()
     assert await walk(model, TaskFilter(asking=True, workspace="acme"), 2) == [lives.expected(ids[1])]
     perform(lives, ids[0], ("answer", "q1", "b"))
     lives.act(ids[1], lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
     lives.report(ids[2], "failed")
     await feed(model, lives.events[await model.position() :], size)
-    assert await model.open_questions(lives.now) == (0, None)
+    assert await model.open_questions(lives.now) == (0, None, None)
     assert await walk(model, TaskFilter(asking=True), 2) == []
     assert await walk(model, TaskFilter(asking=False), 2) == lives.newest_first()
 
@@ -217,7 +217,7 @@ async def test_a_row_has_no_large_fields(model: SqlReadModel) -> None:
 async def test_failures_are_counted_by_runner(model: SqlReadModel) -> None:
     lives = Lives()
     for number, runner in enumerate(["r1", "r2", "r2", None]):
-        task_id = lives.create()
+        task_id = lives.create(title=f"task {number}")
         lives.dispatch(task_id)
         if runner is None:
             lives.act(
@@ -230,12 +230,30 @@ async def test_failures_are_counted_by_runner(model: SqlReadModel) -> None:
             since = lives.now - lives.step
     await feed(model, lives.events)
     assert [task.status.value for task in lives.tasks.values()] == ["failed"] * 3 + ["submit-failed"]
-    assert await model.failures_since(since, 100) == [("r2", 2), (None, 1)]
-    assert await model.failures_since(lives.now, 100) == []
-    assert sum(number for _, number in await model.failures_since(since, 2)) == 2
+    statuses = {"failed": 2, "submit-failed": 1}
+    titles = ["task 3", "task 2", "task 1"]
+    assert await model.failures_since(since, 100) == ([("r2", 2), (None, 1)], statuses, titles, 0)
+    assert await model.failures_since(lives.now, 100) == ([], {}, [], 0)
+    assert (await model.failures_since(since, 2)).number == 2
     lives.dispatch(next(iter(reversed(lives.tasks))))
     await feed(model, lives.events[await model.position() :])
-    assert await model.failures_since(since, 100) == [("r2", 2)]
+    assert await model.failures_since(since, 100) == ([("r2", 2)], {"failed": 2}, titles[1:], 0)
+
+
+async def test_failures_on_request_are_counted_apart(model: SqlReadModel) -> None:
+    lives = Lives()
+    since = lives.now - lives.step
+    for title, reason in [("refused", "workspace-locked"), ("away", "unreachable")]:
+        task_id = lives.create(title=title)
+        lives.dispatch(task_id)
+        lives.act(task_id, lambda task, why=reason: task.submit_failed(1, why, "", at=lives.now, actor="op"))
+    task_id = lives.create(title="stopped")
+    lives.dispatch(task_id)
+    lives.report(task_id, "running", runner_id="r1")
+    lives.act(task_id, lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+    lives.report(task_id, "failed", exit_code=1)
+    await feed(model, lives.events)
+    assert await model.failures_since(since, 100) == ([(None, 1)], {"submit-failed": 1}, ["away"], 2)
 
 
 async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadModel) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Select
 
 from adapters.read_model.database import create_tables, open_database
-from adapters.read_model.queries import failures_since, lock_facts
+from adapters.read_model.queries import failures_since, lock_facts, newest_failures
 from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, search_of
 from domain.ports.read_model import TaskFilter
 
@@ -65,6 +65,7 @@ QUERIES = {
     "everything": page_of_tasks(EVERY, 50, None),
     "count of everything": search_of(EVERY).count(10_001),
     "failures": failures_since(WHEN, COUNT_EXAMINED),
+    "newest failures": newest_failures(WHEN, COUNT_EXAMINED, 3),
     "since": page_of_tasks(TaskFilter(created_after=WHEN), 50, None),
     "part of an id": page_of_tasks(TaskFilter(id_part="6f1c11"), 50, None),
     "part of an id and all else": page_of_tasks(
@@ -91,7 +92,8 @@ WANTED_INDEX = {
     "last examined of words": "tasks_by_status (status=?",
     "last examined of a runner": "tasks_by_runner (runner_id=?",
     "everything": "tasks_by_lock (lock_state=?",
-    "failures": "COVERING INDEX tasks_failed (ended_at>?",
+    "failures": "INDEX tasks_failed (ended_at>?",
+    "newest failures": "INDEX tasks_failed (ended_at>?",
     "lock history": "grants_by_workspace (workspace=?",
 }
 

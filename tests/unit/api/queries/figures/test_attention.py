@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.protocol import Heartbeat
+from domain.services.task_findings import TaskFindings
 from tests.unit.api.api_harness import ApiHarness, new_id
 from tests.unit.api.queries.figures.test_overview import SHARED, overview
 
@@ -71,14 +72,15 @@ async def test_a_cancel_that_is_not_confirmed(harness: ApiHarness) -> None:
 @pytest.mark.parametrize(
     ("runners", "sentence"),
     [
-        (["a"], "1 failure in the last hour, on a"),
-        (["a", "b", "a"], "3 failures in the last hour, 2 of them on a"),
-        (["a", "b"], "2 failures in the last hour"),
+        (["a"], "1 failure in the last hour, on a: lint"),
+        (["a", "b", "a"], "3 failures in the last hour, 2 of them on a: lint"),
+        (["a", "b"], "2 failures in the last hour: lint"),
+        (["a"] * 4, "4 failures in the last hour, on a: lint, …"),
     ],
 )
 async def test_failures_of_the_last_hour(harness: ApiHarness, runners: list[str], sentence: str) -> None:
     for runner in runners:
-        task = await harness.dispatched()
+        task = await harness.dispatched(title="lint")
         await harness.report(task["id"], "running", runner_id=runner)
         await harness.report(task["id"], "failed", exit_code=1, runner_id=runner)
     (one,) = await needed(harness)
@@ -88,9 +90,32 @@ async def test_failures_of_the_last_hour(harness: ApiHarness, runners: list[str]
     assert await needed(harness) == []
 
 
+async def test_what_was_refused_or_stopped_on_request_is_no_failure_that_needs_somebody(
+    harness: ApiHarness,
+) -> None:
+    await harness.register()
+    await harness.dispatched(**SHARED, title="build")
+    refused = await harness.create(**SHARED, on_conflict="reject", title="try")
+    await harness.http.post(f"/tasks/{refused['id']}/dispatch")
+    stopped = await harness.dispatched(title="stopped")
+    await harness.report(stopped["id"], "running", runner_id="a")
+    await harness.http.post(f"/tasks/{stopped['id']}/cancel")
+    await harness.report(stopped["id"], "failed", exit_code=1, runner_id="a")
+    findings = TaskFindings(harness.parts.commands._tasks, harness.clock)
+    await findings.submit_failed(refused["id"], 1, "workspace-locked", "held", "dispatch")
+    assert await needed(harness) == []
+    assert (await overview(harness))["failed_last_hour"] == 2
+    failed = await harness.dispatched(title="lint")
+    await harness.report(failed["id"], "running", runner_id="a")
+    await harness.report(failed["id"], "failed", exit_code=1, runner_id="a")
+    (one,) = await needed(harness)
+    assert one["sentence"] == "1 failure in the last hour, on a: lint"
+    assert "submit-failed" not in one["link"]
+
+
 async def test_dead_letters_questions_and_ids_used_twice(harness: ApiHarness) -> None:
     await harness.dead.keep("report", new_id(), b"{}", "unreadable", "no JSON")
-    task = await harness.dispatched()
+    task = await harness.dispatched(title="deploy")
     await harness.report(task["id"], "running", runner_id="r1")
     token = harness.parts.job_tokens.mint(task["id"], 1)
     asked = await harness.http.post(
@@ -107,5 +132,6 @@ async def test_dead_letters_questions_and_ids_used_twice(harness: ApiHarness) ->
     assert [one["sentence"] for one in found] == [
         "1 message could not be applied and waits for you",
         "one id is used by several runners in turn: give each runner an id of its own",
-        "1 question waits for an answer, the oldest for 3 s",
+        "deploy asks, and has waited 3 s for an answer",
     ]
+    assert found[-1]["link"] == f"/tasks/{task['id']}"
