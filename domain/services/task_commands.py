@@ -17,6 +17,7 @@ from domain.log.events import CreatedData
 from domain.ports.dispatch import EnvCipher
 from domain.ports.lock_view import LockView
 from domain.ports.log import AppendConflict, Clock, StoredTask, TaskStore
+from domain.runners.runner_key import takes_itself
 from domain.services.task_changes import MAX_TRIES, TaskChanges, too_busy
 from domain.task.aggregate import Task
 from domain.task.spec import TaskSpec
@@ -153,6 +154,12 @@ class TaskCommands(TaskChanges):
         def decide(task: Task, at: datetime) -> None:
             if first and task.ended:
                 raise refused("stale-attempt", attempt=task.attempt)
+            if task.ended and takes_itself(task.spec.pool):
+                raise Refused(
+                    "claim-ended",
+                    f"task {task.id} was a claim of `towpath lock`, which has ended, and no runner takes "
+                    "another attempt of it: run `towpath lock` again",
+                )
             begin = task.retry if retry else task.dispatch
             begin(registration, at=at, actor=actor)
             if reservation is not None:

@@ -909,7 +909,8 @@ export interface RoomRead {
 }
 
 /**
- * A runner; `running_attempts` are those it reports, from acceptance to the answered end.
+ * A runner; `running_attempts` are those it reports, from acceptance to the answered end; of a lost one
+ * those of its last heartbeat that are open.
  *
  * `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
  * operator has checked their processes and releases it. Also if another instance uses its id by now.

@@ -19,8 +19,8 @@ from api.dependencies import ApiParts
 from api.queries.paging import Page, PageQuery, cut, link_next
 from api.queries.runner_status import awaiting_operator
 from api.schema.openapi import problems
-from domain.errors import Refused
-from domain.identifiers import CheckedRunnerId, Name, RunnerId
+from domain.errors import Busy, Refused
+from domain.identifiers import CheckedRunnerId, Name, RunnerId, TaskId
 from domain.ports.read_model import TaskFilter
 from domain.protocol import Heartbeat, Held, RunnerState
 from domain.runners.liveness import Beat, in_conflict
@@ -39,7 +39,8 @@ class InConflict(BaseModel):
 
 
 class RunnerRead(BaseModel):
-    """A runner; `running_attempts` are those it reports, from acceptance to the answered end.
+    """A runner; `running_attempts` are those it reports, from acceptance to the answered end; of a lost one
+    those of its last heartbeat that are open.
 
     `awaiting_operator`: attempts of a lost runner whose lock is kept (`on_runner_lost` is `hold`) until an
     operator has checked their processes and releases it. Also if another instance uses its id by now.
@@ -88,13 +89,14 @@ async def runners(
     fitting = [beats[-1] for name, beats in recent.items() if _fits(beats[-1][0], states[name], kept, query)]
     found, cursor = cut(fitting, lambda one: one[0].runner_id, query)
     link_next(request, response, cursor)
+    over = await _over(parts, [beat for beat, _ in found if states[beat.runner_id] == "lost"])
     items = [
         RunnerRead(
             id=beat.runner_id,
             pools=beat.pools,
             host=beat.host,
             capacity=beat.capacity,
-            running_attempts=beat.held,
+            running_attempts=[held for held in beat.held if held not in over.get(beat.runner_id, ())],
             last_heartbeat=at,
             lease_until=at + parts.lease.lease,
             lost_at=at + parts.lease.lost_after,
@@ -107,6 +109,23 @@ async def runners(
         for beat, at in found
     ]
     return Page[RunnerRead](items=items, next_cursor=cursor)
+
+
+async def _over(parts: ApiParts, lost: Sequence[Heartbeat]) -> dict[RunnerId, list[Held]]:
+    """By runner id: attempts of the last heartbeats of lost runners that have ended since."""
+    ids = list(dict.fromkeys(held.task_id for beat in lost for held in beat.held))
+    open_now: set[tuple[TaskId, int]] = set()
+    for start in range(0, len(ids), MANY):
+        wanted = TaskFilter(status=(Status.QUEUED, Status.RUNNING), ids=tuple(ids[start : start + MANY]))
+        try:
+            tasks, _ = await parts.read_model.find(wanted, MANY, None, brief=True)
+        except Busy:
+            return {}  # runners are shown also while the read model is away
+        open_now |= {(one.id, one.attempt) for one in tasks}
+    return {
+        beat.runner_id: [held for held in beat.held if (held.task_id, held.attempt) not in open_now]
+        for beat in lost
+    }
 
 
 def _fits(

@@ -145,7 +145,7 @@ def _show_until_ended(api: Api, task: Json, after: int, note: Callable[[Json], N
             if not task.get("retry"):
                 if event["event"] in TERMINAL:
                     return
-            elif _is_over(api, task_id, say_next=True):
+            elif _is_over(api, task_id, ended=event["data"].get("attempt")):
                 return
         elif ended_since is None:
             if _is_over(api, task_id):
@@ -154,12 +154,14 @@ def _show_until_ended(api: Api, task: Json, after: int, note: Callable[[Json], N
             return
 
 
-def _is_over(api: Api, task_id: str, *, say_next: bool = False) -> bool:
-    """Whether the task has ended; False if the API is unreachable. `say_next`: show which attempt follows."""
+def _is_over(api: Api, task_id: str, *, ended: int | None = None) -> bool:
+    """Whether the task has ended; False if the API is unreachable. `ended`: show which attempt follows it."""
     with contextlib.suppress(Unreachable):
         task = api.get(path("tasks", task_id))
-        if say_next and task["next_attempt_at"]:
+        if ended is not None and task["next_attempt_at"]:
             say(f"  {next_attempt(task)}")
+        elif ended is not None and task["attempt"] > ended:  # it has begun meanwhile
+            say(f"  attempt {ended + 1} of {task['retry']['max_attempts']}")
         return has_ended(task)
     return False
 

@@ -9,6 +9,7 @@ import pytest
 from domain.errors import Invalid, NotFound, Refused
 from domain.locks.claim_capacity import MAX_OPEN_CLAIMS
 from domain.locks.workspace_locks import OpenSize
+from domain.runners.runner_key import runner_id_of
 from domain.task.aggregate import Task
 from domain.task.transitions import Status
 from tests.unit.domain.samples import TASK_ID, cancel, dispatch, report, submit_failed
@@ -195,6 +196,18 @@ async def test_a_full_workspace_takes_no_dispatch_and_nothing_is_recorded(harnes
     harness.view.open = OpenSize(held=1, waiting=MAX_OPEN_CLAIMS - 2)
     await harness.commands.dispatch(TASK_ID, "ann")
     assert harness.names == ["created", "dispatched"]
+
+
+async def test_a_claim_that_has_ended_is_not_begun_again_as_no_runner_takes_it() -> None:
+    harness = Harness()
+    spec = SPEC.model_copy(update={"pool": runner_id_of("host", "key.x")})
+    await harness.commands.create(TASK_ID, spec, "ann")
+    await harness.commands.dispatch(TASK_ID, "ann")
+    await harness.commands.cancel(TASK_ID, "enough", "ann")
+    with pytest.raises(Refused, match="run `towpath lock` again") as refusal:
+        await harness.commands.dispatch(TASK_ID, "ann")
+    assert refusal.value.code == "claim-ended"
+    assert harness.names == ["created", "dispatched", "canceled"]
 
 
 async def test_a_task_that_is_dispatched_is_told_so_and_not_that_its_workspace_is_full(

@@ -131,6 +131,10 @@ class WorkspaceInUse(Conflict):
     """Something holds or waits in the workspace."""
 
 
+class ClaimEnded(Conflict):
+    """The task was a claim of `towpath lock` or of a client, which has ended: nothing takes another attempt."""
+
+
 class WorkspaceFull(Conflict):
     """The workspace has too many claims."""
 

@@ -216,6 +216,23 @@ async def test_who_leaves_with_something_in_hand_is_still_watched(harness: ApiHa
     assert shown["running_attempts"] == [{"task_id": task_id, "attempt": 1}]
 
 
+async def test_a_lost_runner_has_no_attempt_that_has_ended_since(harness: ApiHarness) -> None:
+    ended, goes_on = [(await harness.dispatched())["id"] for _ in range(2)]
+    held = [{"task_id": task_id, "attempt": 1} for task_id in (ended, goes_on)]
+    for task_id in (ended, goes_on):
+        await harness.report(task_id, "running", attempt=1, runner_id="r1")
+    await harness.report(ended, "failed", attempt=1, runner_id="r1")
+    assert (await harness.http.post("/runner/heartbeat", json=beat(held=held))).status_code == 200
+
+    async def runs() -> list[str]:
+        (shown,) = (await harness.http.get("/runners")).json()["items"]
+        return [one["task_id"] for one in shown["running_attempts"]]
+
+    assert await runs() == [ended, goes_on], "it lives, and its answer may be under way"
+    harness.clock.at += timedelta(seconds=21)
+    assert await runs() == [goes_on]
+
+
 async def test_a_lost_runner_is_forgotten_on_request(harness: ApiHarness) -> None:
     await send(harness, counter=7)
     problem(await harness.http.delete("/runners/r1"), 409, "runner-alive")
