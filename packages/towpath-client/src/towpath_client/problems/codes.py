@@ -132,7 +132,7 @@ class WorkspaceInUse(Conflict):
 
 
 class ClaimEnded(Conflict):
-    """The task was a claim of `towpath lock` or of a client, which has ended: nothing takes another attempt."""
+    """The task was a claim, as of `towpath lock`, which has ended: no runner takes another attempt."""
 
 
 class WorkspaceFull(Conflict):
