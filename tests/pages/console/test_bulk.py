@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.pages.console.conftest import Opener, every_view
+from tests.pages.conftest import TOKENS
+from tests.pages.console.conftest import Opener, as_operator, every_view
 from tests.pages.console.looks import press
 from tests.support.towpath import DEADLINE, Up
 
@@ -36,6 +37,23 @@ def opened(page: Page, number: int) -> None:
 def confirmed(page: Page, number: int) -> None:
     page.get_by_label("Type the number of tasks").fill(str(number))
     page.get_by_role("dialog").get_by_role("button", name="Cancel tasks").click()
+
+
+def test_a_selection_with_the_mouse_stays_and_keys_work_on_it(up: Up, screen: Opener) -> None:
+    created(up, "mouse", 5)
+    page = screen(up).open("/tasks?label=bulk:mouse")
+    rows = page.locator("tbody tr.row")
+    expect(rows).to_have_count(5)
+    rows.nth(2).get_by_role("checkbox").check()
+    title = rows.nth(2).locator("a.row-link").inner_text()
+    created(up, "mouse", 3)
+    expect(page.get_by_role("button", name="3 new")).to_be_visible(timeout=SECONDS)
+    press(page, ".")
+    expect(rows).to_have_count(8)
+    expect(page.locator("tr:has(input:checked) a.row-link")).to_have_text(title)
+    rows.nth(5).get_by_role("checkbox").focus()
+    press(page, "c")
+    expect(page.get_by_role("dialog", name="Cancel tasks")).to_contain_text("1 task, as it is now")
 
 
 def test_chosen_tasks_are_canceled_with_a_reason_by_keyboard_alone(up: Up, screen: Opener) -> None:
@@ -150,6 +168,39 @@ def test_the_dialog_is_not_at_fault(up: Up, screen: Opener, width: int, height: 
     confirmed(page, 2)
     expect(page.get_by_role("dialog")).to_contain_text("done", timeout=SECONDS)
     window.has_no_fault()
+
+
+def test_a_login_that_ends_halfway_is_asked_for_and_the_rest_is_sent_after_it(
+    guarded: Up, screen: Opener
+) -> None:
+    for number in range(101):
+        body = {"command": ["true"], "title": f"half {number}", "labels": {"bulk": "half"}}
+        as_operator(guarded, "POST", "/tasks", body)
+    window = screen(guarded)
+    window.expected.append("401")
+    page = window.open("/tasks?label=bulk:half")
+    window.log_in("operator")
+    expect(page.locator("tbody tr.row").first).to_be_visible(timeout=SECONDS)
+    page.get_by_label("Select all").check()
+    page.get_by_role("button", name="Select all 101 that match").click()
+    page.get_by_role("button", name="Cancel all that match…").click()
+    sent: list[Route] = []
+
+    def send(route: Route) -> None:
+        sent.append(route)
+        if len(sent) == 2:
+            window.context.clear_cookies()
+        route.continue_()
+
+    page.route("**/tasks/bulk", send)
+    confirmed(page, 101)
+    dialog = page.get_by_role("dialog", name="Cancel tasks")
+    expect(dialog.get_by_role("alert")).to_contain_text("log in, and send it again", timeout=SECONDS)
+    page.get_by_label("Token").fill(TOKENS["operator"])
+    page.get_by_role("button", name="Log in").click()
+    dialog.get_by_role("button", name="Send the other 1").click()
+    expect(dialog).to_contain_text("101 of 101 · 101 recorded · done", timeout=SECONDS)
+    assert len(sent) == 3
 
 
 def test_viewers_see_which_role_it_needs(guarded: Up, screen: Opener) -> None:

@@ -125,7 +125,7 @@ def test_lines_of_one_moment_stay_until_those_of_the_next_are_there(up: Up, scre
     shows(page, 6)
     held: list[Route] = []
     page.route(re.compile(r"/events\?.*to=5\b"), lambda route: held.append(route))
-    page.keyboard.press("t")
+    press(page, "t")
     expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
     page.keyboard.press("ArrowLeft")
     expect(page).to_have_url(re.compile("at=5$"))

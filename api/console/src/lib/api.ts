@@ -125,7 +125,10 @@ async function problemOf(response: Response): Promise<Problem> {
     typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {},
     Number.isFinite(after) ? after : null,
   );
-  if (found.status === 401) loginNeeded.value = true;
+  if (found.status === 401) {
+    loginNeeded.value = true;
+    found.message = "the login had ended before this request: log in, and send it again"; // the API speaks to programs
+  }
   return found;
 }
 
