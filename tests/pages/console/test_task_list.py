@@ -219,6 +219,21 @@ def test_other_orders_are_of_what_is_loaded_and_say_so(up: Up, many: None, scree
     expect(rows(page).first).to_contain_text(first["title"])
 
 
+def test_the_way_back_leads_to_where_the_list_was_left(up: Up, many: None, screen: Opener) -> None:
+    page = screen(up).open("/tasks?label=of:many")
+    expect(rows(page).first).to_be_visible()
+    task = str(scrolled_to(page, 90).get_attribute("data-id"))
+    row = page.locator(f"tr[data-id='{task}']")
+    row.scroll_into_view_if_needed()
+    row.locator("a.row-link").click()
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
+    expect(page).to_have_url(re.compile(task))
+    page.go_back()
+    expect(row).to_be_in_viewport(timeout=SECONDS)
+    page.mouse.wheel(0, -100_000)
+    expect(rows(page).first).to_have_attribute("data-index", "0")
+
+
 def test_a_row_far_below_changes_in_its_place(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks?label=of:many")
     expect(rows(page).first).to_be_visible()

@@ -48,9 +48,38 @@ export function here(params: Params): string {
 
 /** Show the page at `url`, which `href` made. */
 export function go(url: string, options: { replace?: boolean } = {}): void {
+  returning?.abort();
   if (options.replace) history.replaceState(null, "", url);
-  else history.pushState(null, "", url);
+  else {
+    history.replaceState({ down: scrollY }, "");
+    history.pushState(null, "", url);
+  }
   place.value = read();
+}
+
+const HELD_MS = 300;
+const MOST_MS = 3000;
+let returning: AbortController | null = null;
+
+/** Scroll to where a page was left. The browser's own try comes before there is anything to scroll: until what is
+ * loaded is so long, and stays so, or a person does something. */
+function returnTo(down: number): void {
+  const stop = new AbortController();
+  returning?.abort();
+  returning = stop;
+  for (const one of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(one, () => stop.abort(), { signal: stop.signal, passive: true });
+  const began = Date.now();
+  let reached = began;
+  const step = () => {
+    if (stop.signal.aborted) return;
+    if (Math.abs(scrollY - down) > 1) {
+      scrollTo(0, down);
+      reached = Date.now();
+    }
+    if (Date.now() - reached < HELD_MS && Date.now() - began < MOST_MS) requestAnimationFrame(step);
+    else stop.abort();
+  };
+  step();
 }
 
 /** The parameters of `path` if it has the form of `pattern`, such as `/tasks/:id`. */
@@ -76,16 +105,19 @@ export function match(pattern: string, path: string): Record<string, string> | n
 export function followLinks(): () => void {
   const click = (event: MouseEvent) => {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
-    const other = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
-    if (link === null || event.defaultPrevented || other || link.target !== "" || link.hasAttribute("download")) return;
+    const special = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
+    if (link === null || event.defaultPrevented || special || link.target !== "" || link.hasAttribute("download")) return;
     const url = new URL(link.href);
     if (url.origin !== location.origin || !`${url.pathname}/`.startsWith(`${BASE}/`)) return;
     event.preventDefault();
+    const elsewhere = url.pathname !== location.pathname;
     go(url.pathname + url.search);
-    if (url.pathname !== location.pathname) scrollTo(0, 0);
+    if (elsewhere) scrollTo(0, 0);
   };
-  const back = () => {
+  const back = ({ state }: PopStateEvent) => {
     place.value = read();
+    const down: unknown = (state as { down?: unknown } | null)?.down;
+    if (typeof down === "number") returnTo(down);
   };
   document.addEventListener("click", click);
   addEventListener("popstate", back);
