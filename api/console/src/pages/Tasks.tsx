@@ -85,7 +85,7 @@ function List({ filters, oldest }: { filters: Filters; oldest: boolean }) {
     // a list that has begun anew meanwhile goes on elsewhere
     if (rows.value?.cursor === cursor) rows.value = extended(rows.value, page);
   };
-  const total = counts.data.value?.total ?? null;
+  const total = whole(counts.data.value?.total ?? null, rows.value);
   return (
     <>
       <header class="page-head">
@@ -126,6 +126,12 @@ async function countAll(filters: Filters, signal: AbortSignal): Promise<AllCount
   const by_status: Counts["by_status"] = all.by_status;
   const ofStatus = status?.reduce((sum, one) => sum + (by_status[one as keyof typeof by_status] ?? 0), 0);
   return { by_status, waiting: waiting.count, total: own ?? { count: ofStatus ?? all.count, capped: all.capped } };
+}
+
+/** What was not counted to its end, but is all loaded, is counted by that. */
+function whole(total: Counted | null, listed: Listed | null): Counted | null {
+  if (total?.capped && listed?.cursor === null && !listed.gap) return { count: listed.rows.length + listed.fresh.length, capped: false };
+  return total;
 }
 
 function words({ count: number, capped }: Counted): string {
