@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Row } from "../src/lib/api";
-import { nextSort, order, parseSort } from "../src/lib/sorting";
+import { inOrder, nextSort, order, parseSort } from "../src/lib/sorting";
 
 const T = "2026-01-01T00:00:";
 const row = (id: string, more: Partial<Row>): Row =>
@@ -16,6 +16,11 @@ it("sorts by how long they ran, those that never did last", () => {
 it("keeps the order of equals", () => {
   const rows = [row("b", { title: "Same" }), row("a", { title: "same" })];
   expect(order(rows, { key: "title", down: true }, 0)).toEqual(["b", "a"]);
+});
+
+it("loses no row that has come since the order was made", () => {
+  const rows = ["new", "b", "a", "newer"].map((id) => row(id, {}));
+  expect(inOrder(rows, ["a", "gone", "b"]).map((one) => one.id)).toEqual(["a", "b", "new", "newer"]);
 });
 
 it.each([

@@ -36,6 +36,13 @@ export function order(rows: readonly Row[], { key, down }: Sort, now: number): s
   return found.map((one) => one.id);
 }
 
+/** `rows` in the order of `ids`; those that are not among them come last. */
+export function inOrder(rows: readonly Row[], ids: readonly string[]): Row[] {
+  const places = new Map(ids.map((id, place) => [id, place]));
+  const place = (row: Row) => places.get(row.id) ?? ids.length;
+  return rows.toSorted((one, other) => place(one) - place(other));
+}
+
 function value(row: Row, key: SortKey, now: number): string | number | null {
   if (key === "status") return WORD[stateOf(row)];
   if (key === "title") return row.title.toLowerCase();

@@ -19,7 +19,7 @@ import { type Filters, fromUrl, isEmpty, isRelative, toApi } from "../lib/query"
 import { useMoment } from "../lib/resource";
 import { type Listed, begin, extended, newest, refreshed, refreshedOldest, updated } from "../lib/rows";
 import { at, here, place } from "../lib/router";
-import { type Sort, order, parseSort } from "../lib/sorting";
+import { type Sort, inOrder, order, parseSort } from "../lib/sorting";
 import type { Drawn } from "../lib/window";
 
 const FIRST_PAGE = 50;
@@ -228,11 +228,10 @@ function useSettled(run: () => void): () => void {
 function useSorted(listed: Listed, sort: Sort | null): Listed["rows"] {
   const ids = useMemo(
     () => (sort === null ? null : order(listed.rows, sort, apiNow.peek())),
-    [sort?.key, sort?.down, listed.rows.length],
+    // as many others may stand in the place of those that were there
+    [sort?.key, sort?.down, listed.rows.length, listed.rows[0]?.id],
   );
-  if (ids === null) return listed.rows;
-  const byId = new Map(listed.rows.map((one) => [one.id, one]));
-  return ids.flatMap((id) => byId.get(id) ?? []);
+  return ids === null ? listed.rows : inOrder(listed.rows, ids);
 }
 
 function SortNote({ sort, loaded, total }: { sort: Sort; loaded: number; total: Counted | null }) {
