@@ -22,6 +22,8 @@ export interface Limits {
 
 export const LIMITS: Limits = { blockBytes: 16 << 10, bytes: 256 << 10, lines: 4000, pieces: 1500 };
 const NEWLINE = 10;
+/** Alone it ends a line, too (ansi.ts). */
+const RETURN = 13;
 /** So much of the end of an output is in the log, cut between characters (domain/protocol.py). */
 const TAIL_BYTES = 8192;
 const LONGEST_CHARACTER = 4;
@@ -132,7 +134,8 @@ function characterStart(bytes: Uint8Array, at: number): number {
 
 function made(from: number, bytes: Uint8Array, start: Style): Block {
   const { pieces, end } = terminal(decoded(bytes), start);
-  const lines = pieces.reduce((sum, { text }) => sum + text.split("\n").length - 1, 0);
+  let lines = 0;
+  for (let at = 0; at < bytes.length; at += 1) if (bytes[at] === NEWLINE || (bytes[at] === RETURN && bytes[at + 1] !== NEWLINE)) lines += 1;
   return { from, to: from + bytes.length, bytes, lines, start, end, pieces };
 }
 
