@@ -81,9 +81,12 @@ STATES = ("live", "past", "empty", "stale", "away", *PROBLEMS)
 _LATER = """() => {
     const now = Date.now;
     Date.now = () => now() + 120_000;
-    dispatchEvent(new Event('online'));
+    const again = setInterval(() => {
+        if (document.querySelector('.stale') === null) dispatchEvent(new Event('online'));
+        else clearInterval(again);
+    }, 100);
 }"""
-"""Lets what is shown be so old that it is loaded again."""
+"""Lets what is shown be so old that it is loaded again, once a load that is under way has ended."""
 
 
 def cases() -> list[tuple[PageCase, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -13,9 +14,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.pages.conftest import TOKENS, running
-from tests.pages.console.installations import CAPACITY, HOSTILE, Lively, lively
-from tests.pages.console.looks import faults_in_every_view
-from tests.support.towpath import DEADLINE, Json, Up
+from tests.pages.console.installations import CAPACITY, HOSTILE, Lively, lively, second_runner
+from tests.pages.console.looks import COUNT_REQUESTS, faults_in_every_view
+from tests.support.towpath import DEADLINE, Json, Server, Up
 
 __all__ = ["HOSTILE"]
 Case = TypeVar("Case", bound=Callable[..., None])
@@ -32,6 +33,7 @@ class Screen:
     def __init__(self, up: Up, context: BrowserContext) -> None:
         self.up, self.context = up, context
         self.page = context.new_page()
+        self.page.add_init_script(COUNT_REQUESTS)
         self.complaints: list[str] = []
         self.origins: set[str] = set()
         self.expected: list[str] = []
@@ -74,6 +76,15 @@ class Screen:
 
 
 Opener = Callable[..., Screen]
+Patient = tuple[Up, Server]
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Patient]:
+    """With a second runner, which may be stopped for long before it counts as lost."""
+    lease = {"TOWPATH_LEASE_SECONDS": "600"}
+    with running(tmp_path, **lease) as up:
+        yield up, second_runner(up, **lease)
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,21 @@ _COLOURS = ["color-contrast", "link-in-text-block"]
 _MEASURE = Path(__file__).with_name("measure.js").read_text()
 
 
+COUNT_REQUESTS = """{
+    const ask = window.fetch;
+    window.underWay = 0;
+    window.fetch = (url, ...more) => {
+        const counts = !/[?&]wait=[1-9]/.test(url);
+        window.underWay += counts;
+        const ended = () => { window.underWay -= counts; };
+        return ask(url, ...more).finally(() => setTimeout(ended, 100)); // time to read and draw it
+    };
+}"""
+"""For `settle`: how many requests are not answered yet, but for those that wait for news."""
 _SETTLED = """() => new Promise((done) => {
-    let timer = setTimeout(done, 250);
-    const again = () => { clearTimeout(timer); timer = setTimeout(done, 250); };
+    const look = () => window.underWay > 0 ? again() : done();
+    const again = () => { clearTimeout(timer); timer = setTimeout(look, 250); };
+    let timer = setTimeout(look, 250);
     new MutationObserver(again).observe(document.body, { childList: true, subtree: true });
     setTimeout(done, 10_000);
 })"""
@@ -36,7 +48,7 @@ _DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFram
 
 
 def settle(page: Page) -> None:
-    """Wait until no element has come or gone for a while; a live stream never lets the network be idle."""
+    """Wait until requests are answered, but for live streams, and no element has come or gone for a while."""
     page.evaluate(_SETTLED)
 
 

@@ -6,16 +6,15 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.pages.conftest import TOKENS, running
-from tests.pages.console.conftest import HOSTILE, Opener, as_operator, every_view
-from tests.pages.console.installations import SECOND, second_runner
-from tests.support.towpath import DEADLINE, Json, Server, Up
+from tests.pages.console.conftest import HOSTILE, Opener, Patient, as_operator, every_view
+from tests.pages.console.installations import SECOND
+from tests.support.towpath import DEADLINE, Json, Up
 
 pytestmark = pytest.mark.pages
 
@@ -126,16 +125,8 @@ def test_the_past_shows_the_locks_of_then_and_no_command(held: Locks, screen: Op
     expect(before.get_by_text("Nothing was held, and nothing waited")).to_be_visible(timeout=SECONDS)
 
 
-@pytest.fixture
-def patient(tmp_path: Path) -> Iterator[tuple[Up, Server]]:
-    """With a second runner, which is stopped for long before it counts as lost."""
-    lease = {"TOWPATH_LEASE_SECONDS": "600"}
-    with running(tmp_path, **lease) as up:
-        yield up, second_runner(up, **lease)
-
-
 def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
-    patient: tuple[Up, Server], screen: Opener
+    patient: Patient, screen: Opener
 ) -> None:
     up, runner = patient
     up.workspace("freed")

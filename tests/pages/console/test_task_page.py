@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from runner.config import RunnerConfig
-from tests.pages.console.conftest import Opener, every_view
+from tests.pages.console.conftest import Opener, Patient, every_view
+from tests.pages.console.installations import SECOND
 from tests.pages.console.looks import press
 from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Up
@@ -109,13 +112,19 @@ def test_what_a_task_waits_for_is_a_deadline_and_a_lock(up: Up, screen: Opener) 
     expect(lock.get_by_role("button")).to_be_focused()
 
 
-def test_a_task_that_ignores_its_cancel_shows_when_it_is_killed(up: Up, screen: Opener) -> None:
-    task = up.create(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], title="stubborn")
-    page = screen(up).open(f"/tasks/{task}")
+def test_a_task_that_ignores_its_cancel_shows_when_it_is_killed(patient: Patient, screen: Opener) -> None:
+    up, runner = patient
+    stubborn = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
+    task = up.create(stubborn, title="stubborn", pool=SECOND)
+    window = screen(up)
+    page = window.open(f"/tasks/{task}")
     expect(page.locator(".output pre")).to_have_text("ready\n", timeout=SECONDS)
+    window.expected.append("503")  # of its output
+    os.killpg(runner.process.pid, signal.SIGSTOP)  # the grace does not end before the page has shown it
     up.post(f"/tasks/{task}/cancel")
     expect(page.locator(".deadlines")).to_contain_text("SIGKILL after the cancel", timeout=SECONDS)
     expect(attempts(page)).to_contain_text("cancel asked")
+    os.killpg(runner.process.pid, signal.SIGCONT)
     expect(attempts(page)).to_contain_text("canceled", timeout=SECONDS)
     expect(page.locator(".deadlines")).to_have_count(0)
     console = (REPO / "api/console/src/pages/Task.tsx").read_text()
