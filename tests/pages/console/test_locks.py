@@ -131,6 +131,7 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
     up, runner = patient
     up.workspace("freed")
     claim = {"workspace": "freed", "lock_paths": ["src"]}
+    os.killpg(runner.process.pid, signal.SIGSTOP)
     task = up.create(["sleep", "600"], title="hangs", pool=SECOND, **claim)
     window = screen(up, bypass_csp=True)
     page = window.open("/locks")
@@ -139,8 +140,10 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
     opener.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Release this lock by hand?")
+    expect(dialog).to_contain_text("none has taken it", timeout=SECONDS)
+    os.killpg(runner.process.pid, signal.SIGCONT)
     expect(dialog).to_contain_text("alive", timeout=SECONDS)
-    expect(dialog).to_contain_text("A process of attempt 1 may run on")
+    expect(dialog).to_contain_text("A process of attempt 1 may run on host-2")
     page.keyboard.press("Escape")
     expect(opener).to_be_focused()
     page.keyboard.press("Enter")
