@@ -2,7 +2,8 @@
 
 Base64 is recognised wherever the secret stands in what was encoded (`user:password` of an HTTP header, a
 Kubernetes manifest): three bytes become four characters, so there are three alignments. The characters at the
-ends that neighbours change are left out. Runners compute the forms, so that shims start and mask as before.
+ends that neighbours change are left out. Shells join a value's words and lines (`echo $SECRET`), and bash
+quotes its apostrophes (`set -x`). Runners compute the forms, so that shims start and mask as before.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from urllib.parse import quote, quote_plus
 
 SHORTEST_ENCODED = 8
 """Bytes of the shortest secret: what remains of shorter ones may stand in any text."""
+_APOSTROPHES = ("'\\''", "'\"'\"'")
+"""As bash and Python quote one."""
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -22,6 +25,8 @@ def encodings(secrets: Iterable[str]) -> set[str]:
 
 
 def _encodings(secret: str) -> Iterator[str]:
+    by_shells = (" ".join(secret.split()), *(secret.replace("'", quoted) for quoted in _APOSTROPHES))
+    yield from (form for form in by_shells if form != secret)
     raw = secret.encode("utf-8", "replace")
     if len(raw) < SHORTEST_ENCODED:
         return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -53,6 +56,29 @@ def test_a_url(encode: Callable[[str], str]) -> None:
 def test_a_value_with_a_line_end_as_echo_pipes_it() -> None:
     assert shown(b64encode(b"s3cret-value\n") + b"\n", "s3cret-value").startswith(b"[redacted]")
     assert b"[redacted]" in shown(b64encode(b"s3cret-value"), "s3cret-value\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_value_of_several_words_and_lines_as_a_shell_joins_them(shell: str) -> None:
+    assert traced(shell, "echo $SECRET", "two  words\n\tand lines\nx\n") == (
+        "[redacted]",
+        "+ echo [redacted]",
+    )
+
+
+def test_a_value_with_apostrophes_as_bash_and_python_quote_it() -> None:
+    secret = "it's 'one'"
+    assert traced("bash", 'echo "$SECRET"', secret) == ("[redacted]", "+ echo '[redacted]'")
+    assert shown(shlex.quote(secret).encode(), secret) == b"'[redacted]'"
+
+
+def traced(shell: str, command: str, secret: str) -> tuple[str, str]:
+    """What a shell with `set -x` prints on stdout and stderr, masked."""
+    done = subprocess.run(
+        [shell, "-xc", command], env={**os.environ, "SECRET": secret}, capture_output=True, check=True
+    )
+    out, err = (shown(output, secret).decode().rstrip("\n") for output in (done.stdout, done.stderr))
+    return out, err
 
 
 def test_short_values_have_no_encoded_forms() -> None:
