@@ -28,6 +28,7 @@ TOKENLESS = (
     "a runner or `towpath lock` starts gets one, from a control plane that is not older than they are"
 )
 _MANY = 10_000
+_NEWEST = 2**63 - 1
 
 
 def add_to(app: typer.Typer) -> None:
@@ -160,13 +161,22 @@ def answer(
         task_id = resolve(api, task)
         question = api.get(path("tasks", task_id))["question"]
         if question is None:
-            raise CliError(f"task {task_id} has no open question", Exit.CONFLICT)
+            raise CliError(f"task {task_id} has no open question{_answered(api, task_id)}", Exit.CONFLICT)
         body = {"text": text} if text is not None else {"choice": choice}
         if choice is None and text is None:
             body = _prompted(question)
         place = path("tasks", task_id, "questions", question["question_id"], "answer")
         found = api.post(place, body)
     emit_one(output, found, [Column("answered", lambda one: one["answer"])])
+
+
+def _answered(api: Api, task_id: str) -> str:
+    """What was answered last, and by whom: another person may have been faster."""
+    from infra.cli.output.event_text import detail
+    from infra.cli.output.stderr import plain
+
+    newest = api.get("/events", task_id=task_id, event="answered", before_seq=_NEWEST, limit=1)["items"]
+    return f"; the last one was answered: {plain(detail(newest[0]))}" if newest else ""
 
 
 def _prompted(question: Json) -> dict[str, str]:

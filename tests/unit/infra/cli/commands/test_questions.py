@@ -10,7 +10,7 @@ import pytest
 from tests.unit.infra.cli.conftest import Towpath, environment
 from tests.unit.infra.cli.fake_api import FakeApi
 from tests.unit.infra.cli.screen import CTRL_C, on_screen
-from tests.unit.infra.cli.shapes import TASK_ID, TIME, task_read
+from tests.unit.infra.cli.shapes import TASK_ID, TIME, event, task_read
 
 JOB = {
     "TOWPATH_TASK_ID": TASK_ID,
@@ -137,6 +137,14 @@ def test_answer_says_where_nothing_is_asked(api: FakeApi, towpath: Towpath) -> N
     done = towpath("answer", TASK_ID, "yes")
     assert done.returncode == 6
     assert "no open question" in done.stderr
+
+
+def test_answer_says_who_was_faster(api: FakeApi, towpath: Towpath) -> None:
+    api.task = task_read(status="running")
+    api.log = [event("answered", choice="no", text=None, by="operator:bob", cause="person")]
+    done = towpath("answer", TASK_ID, "yes")
+    assert done.returncode == 6
+    assert done.stderr.endswith("no open question; the last one was answered: no, by bob (operator)\n")
 
 
 def test_questions_are_listed_the_oldest_first_and_last_those_whose_time_is_over(
