@@ -39,6 +39,10 @@ class Channels:
         """The next line that was said, with its end. Raises OSError; ValueError if it is too long."""
         return await self._said.readline()
 
+    def end_hearing(self) -> None:
+        """Let `line` and `drain` come to an end after what has been received."""
+        self._reading.close()
+
     async def drain(self) -> None:
         """Discard what is said, to the end: guard and shim must not wait for a reader."""
         while await self._said.read(MAX_DRAINED_BYTES):

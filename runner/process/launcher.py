@@ -111,6 +111,7 @@ class JobProcess:
         self._refused: str | None = None
         self._first: Started | Over | None = None
         self._watching = asyncio.create_task(self._watch_over())
+        self._watching.add_done_callback(self._end_hearing)
 
     @classmethod
     async def spawn(
@@ -197,6 +198,11 @@ class JobProcess:
             self._given_up = self._given_up or verdict
         await end_all(self._marks, self._adoption)
 
+    def _end_hearing(self, watching: asyncio.Task[None]) -> None:
+        """Given up and killed: read what has been said, which may be in the pipe still, and no more."""
+        if not watching.cancelled():
+            asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._channels.end_hearing)
+
     def _cause(self) -> str:
         code = self._process.returncode
         if self._given_up is None and code is not None and code < 0:
@@ -251,15 +257,8 @@ class JobProcess:
         self._given_up = self._given_up or message
 
     async def _line(self) -> bytes:
-        reading = asyncio.ensure_future(self._channels.line())
-        await asyncio.wait({reading, self._watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():  # given up and killed; earlier messages are still in the pipe
-            await asyncio.wait({reading}, timeout=LAST_WORDS_SECONDS)
-        if not reading.done():
-            await end_tasks([reading])
-            return b""
         try:
-            return reading.result()
+            return await self._channels.line()
         except ValueError:  # longer than the stream's limit
             raise InvalidMessage("said a line without an end") from None
         except OSError:  # a broken pipe ends like a closed one
