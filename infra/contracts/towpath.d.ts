@@ -642,6 +642,8 @@ export interface Overview {
   lags: { [name: string]: LagRead | null };
   /** events of each of the last 60 whole minutes, the oldest first */
   events_per_minute: number[] | null;
+  /** events since the last whole minute */
+  events_this_minute: number | null;
 }
 
 export interface PageAttemptRead {

@@ -34,8 +34,8 @@ describe("placeOf", () => {
 
 describe("rateInWords", () => {
   it("tells the sum, the most and the last", () => {
-    expect(rateInWords([0, 4, 2, 1])).toBe("7 events in the last hour, 1 in the last minute; at most 4 in a minute, 2 minutes ago.");
-    expect(rateInWords([0, 1])).toBe("1 event in the last hour, 1 in the last minute; never more.");
+    expect(rateInWords([0, 4, 2, 1])).toBe("7 events in the last hour, 1 in this minute; at most 4 in a minute, 2 minutes ago.");
+    expect(rateInWords([0, 1])).toBe("1 event in the last hour, 1 in this minute; never more.");
     expect(rateInWords([0, 0])).toBe("No events in the last hour.");
     expect(rateInWords([])).toBe("No events in the last hour.");
   });

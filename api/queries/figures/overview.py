@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
@@ -83,6 +84,7 @@ class Overview(BaseModel):
     events_per_minute: list[int] | None = Field(
         description=f"events of each of the last {MINUTES} whole minutes, the oldest first"
     )
+    events_this_minute: int | None = Field(description="events since the last whole minute")
 
 
 class Overviews:
@@ -133,6 +135,13 @@ class Overviews:
         return seq, _overview(parts, seen, crowded, runs[0] if runs is not None else None, rate)
 
 
+class Rate(NamedTuple):
+    """Events of the last whole minutes, the oldest first, and of the minute that has begun."""
+
+    whole: list[int]
+    begun: int
+
+
 class EventRate:
     """Events of each of the last minutes, from the log's positions at whole minutes, which are final."""
 
@@ -140,8 +149,8 @@ class EventRate:
         self._parts = parts
         self._seqs: dict[datetime, LogSeq] = {}
 
-    async def last(self) -> list[int]:
-        """The oldest minute first."""
+    async def last(self) -> Rate:
+        """Those of the whole minutes, and of the one that has begun as far as this process has folded it."""
         now = self._parts.clock()
         end = now.replace(second=0, microsecond=0)
         times = [end - _MINUTE * number for number in range(MINUTES, -1, -1)]
@@ -156,7 +165,8 @@ class EventRate:
         found = dict(zip(missing, await asyncio.gather(*map(look, missing)), strict=True))
         self._seqs |= {at: seq for at, seq in found.items() if now - at > _CLOCKS_DIFFER}
         seqs = [found[at] if at in found else self._seqs[at] for at in times]
-        return [max(after - before, 0) for before, after in pairwise(seqs)]
+        begun = max(self._parts.view.seq - seqs[-1], 0)
+        return Rate([max(after - before, 0) for before, after in pairwise(seqs)], begun)
 
 
 async def _titles(parts: ApiParts, ids: Sequence[TaskId]) -> dict[TaskId, str]:
@@ -173,7 +183,7 @@ def _overview(
     seen: Observed,
     crowded: Sequence[Waiter],
     runs: Sequence[TaskRead] | None,
-    rate: list[int] | None,
+    rate: Rate | None,
 ) -> Overview:
     stock, runners = seen.stock, seen.stock.runners
     longest = waited(seen.waits[0], seen.now).total_seconds() if seen.waits else None
@@ -196,5 +206,6 @@ def _overview(
             for one in parts.capacity.bounds()
         ],
         lags=stock.lags,
-        events_per_minute=rate,
+        events_per_minute=rate.whole if rate is not None else None,
+        events_this_minute=rate.begun if rate is not None else None,
     )

@@ -66,7 +66,8 @@ function Bar({ share }: { share: number }) {
 
 const TALL = 44;
 
-export function EventRate({ minutes }: { minutes: Overview["events_per_minute"] }) {
+export function EventRate({ of }: { of: Overview }) {
+  const minutes = of.events_per_minute && [...of.events_per_minute, of.events_this_minute ?? 0];
   return (
     <Card title="Events per minute" wide>
       {minutes === null ? (

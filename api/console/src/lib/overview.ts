@@ -57,7 +57,7 @@ export function placeOf(paths: readonly string[], more: number, workspace?: stri
   return workspace === undefined ? named : `${workspace}:${named}`;
 }
 
-/** "412 events in the last hour, 3 in the last minute; at most 40 in a minute, 7 minutes ago." */
+/** "412 events in the last hour, 3 in this minute; at most 40 in a minute, 7 minutes ago." The last minute has only begun. */
 export function rateInWords(minutes: readonly number[]): string {
   const sum = minutes.reduce((all, one) => all + one, 0);
   const last = minutes.at(-1) ?? 0;
@@ -65,7 +65,7 @@ export function rateInWords(minutes: readonly number[]): string {
   const most = Math.max(...minutes);
   const since = minutes.length - 1 - minutes.lastIndexOf(most);
   const before = since === 0 ? "never more" : `at most ${count(most)} in a minute, ${plural(since, "minute")} ago`;
-  return `${plural(sum, "event")} in the last hour, ${count(last)} in the last minute; ${before}.`;
+  return `${plural(sum, "event")} in the last hour, ${count(last)} in this minute; ${before}.`;
 }
 
 /** Heights of bars from 0 to `height`; what is not 0 is seen. */

@@ -38,7 +38,7 @@ function Live() {
           <div class="figures">
             <RunningCard runs={overview.running} total={overview.tasks?.running ?? null} />
             <Contention of={overview} />
-            <EventRate minutes={overview.events_per_minute} />
+            <EventRate of={overview} />
             <Runners of={overview} />
             <DeadLetters number={overview.dead_letters} />
             <LogRoom bounds={overview.log_room} />
