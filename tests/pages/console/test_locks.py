@@ -231,3 +231,10 @@ def test_while_the_api_cannot_answer_the_page_says_so_and_tries_again(up: Up, sc
     expect(page.get_by_role("alert")).to_contain_text("cannot answer at the moment", timeout=SECONDS)
     page.unroute(f"{up.url}/locks?*")
     expect(page.get_by_role("alert")).to_have_count(0, timeout=SECONDS)
+
+
+def test_a_workspace_in_which_nothing_is_held_says_so(held: Locks, screen: Opener) -> None:
+    up, _ = held
+    up.workspace("idle")
+    page = screen(up).open("/locks/idle")
+    expect(page.locator(".lock-card")).to_contain_text("Nothing is held here, and nothing waits.")

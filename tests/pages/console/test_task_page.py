@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -231,6 +232,7 @@ def test_the_trail_tells_what_each_event_brought_and_its_text(up: Up, retried: s
     page = window.open(f"/tasks/{retried}")
     first = page.locator(".trail > li").first
     expect(first.locator(".seq")).to_have_attribute("href", f"/console/log/{created['seq']}", timeout=SECONDS)
+    expect(first.locator(".tells")).to_have_text(shlex.join(created["data"]["command"]))
     first.locator("summary").first.click()
     expect(first.locator(".changes")).to_contain_text(BIG)
     first.get_by_text("JSON").click()
@@ -281,3 +283,23 @@ def test_an_end_of_an_id_leads_to_the_task_and_what_is_none_to_the_search(up: Up
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no task abc")
     page.get_by_role("link", name="Search the tasks for it").click()
     expect(page).to_have_url(f"{up.url}/console/tasks?q=abc")
+
+
+def test_an_output_of_the_past_is_shown_from_its_end_on(up: Up, screen: Opener) -> None:
+    task = up.create(["sh", "-c", "seq -f 'line %g of a long output' 1 900"], title="long")
+    until(lambda: up.ended(task), DEADLINE)
+    (end,) = up.events(task_id=task, event="succeeded")
+    window = screen(up)
+    page = window.open(f"/tasks/{task}?at={end['seq']}")
+    text = page.locator(".output pre")
+    expect(text).to_contain_text("line 900 of a long output", timeout=SECONDS)
+    assert text.evaluate("one => one.scrollHeight - one.scrollTop - one.clientHeight") <= 2
+    assert text.inner_text().startswith("…")
+    expect(page.locator(".output")).to_contain_text("The last 8 KiB")
+    text.evaluate("one => one.scrollTo(0, 0)")
+    page.get_by_label("wrap lines").uncheck()
+    assert text.evaluate("one => one.scrollTop") == 0, "it stays where it was scrolled to"
+    window.expected.append("404")
+    page.goto(f"{up.url}/console/tasks/{task}?at=0")
+    expect(page.get_by_role("alert")).to_contain_text("There was no task", timeout=SECONDS)
+    assert page.get_by_role("button", name="Try again").count() == 0

@@ -42,8 +42,8 @@ export function TaskRow({ task, index, picked, pick }: TaskRowProps) {
         <Link to={`/tasks/${task.id}`} class="row-link">
           <bdi>{shown(task.title)}</bdi>
         </Link>
-        <span class="mono dim id">{shortId(task.id)}</span>
         {task.reason !== null && <span class="dim reason">{reason(task)}</span>}
+        <span class="mono dim id">{shortId(task.id)}</span>
         {comparing.value && <NowStatus then={task} now={presentRows.value.get(task.id)} />}
       </td>
       <td class="cell-place mono">{task.workspace === null ? <span class="none">–</span> : <Place task={task} />}</td>
