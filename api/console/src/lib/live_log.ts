@@ -8,7 +8,7 @@ import { type LinePage, type Tail, arrived, begin, followed, readBack, readLater
 import { loadTitles } from "./titles";
 
 /** More than a window shows, and within the budget of a first load. */
-const FIRST_PAGE = 50;
+const FIRST_PAGE = 44;
 const PAGE = 200;
 /** Larger than any sequence; exact in JavaScript. */
 const END = Number.MAX_SAFE_INTEGER;
