@@ -48,6 +48,7 @@ class Claims:
         self._client = client
         self._held: dict[str, Claim] = {}
         self._working: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Lock()
 
     def shown(self) -> list[dict[str, Any]]:
         """Every claim, also one that was lost and is not released yet."""
@@ -106,7 +107,10 @@ class Claims:
     async def close(self) -> None:
         """Give everything back that soon can be; the rest comes back after lease and grace."""
         try:
-            async with asyncio.timeout(END_SECONDS):
+            async with (
+                asyncio.timeout(END_SECONDS),
+                self._closing,
+            ):  # a killed agent ends both streams at once
                 await asyncio.gather(*self._working, return_exceptions=True)
                 ends = [self.release(task_id) for task_id in self._held]
                 await asyncio.gather(*ends, return_exceptions=True)

@@ -168,9 +168,9 @@ async def test_a_killed_server_gives_everything_back(up: Up, tmp_path: Path) -> 
     assert up.task(claim)["reason"] == "runner-lost"
 
 
-@pytest.mark.parametrize("way", ["stdin", "stdout", "SIGTERM"])
+@pytest.mark.parametrize("way", ["stdin", "stdout", "stdin, stdout", "SIGTERM"])
 async def test_an_orderly_end_gives_everything_back_at_once(up: Up, way: str) -> None:
-    root = up.workspace(f"end-{way.lower()}")
+    root = up.workspace(f"end-{way.lower().replace(', ', '-')}")
     with subprocess.Popen(
         [TOWPATH, "mcp"],
         cwd=root,
@@ -192,18 +192,18 @@ async def test_an_orderly_end_gives_everything_back_at_once(up: Up, way: str) ->
         answer = json.loads(server.stdout.readline())["result"]
         claim = json.loads(answer["content"][0]["text"])["claim"]
         assert claim in up.holders()
-        if way == "stdin":
+        if "stdin" in way:
             server.stdin.close()
-        elif way == "stdout":
+        if "stdout" in way:
             server.stdout.close()
-        else:
+        if way == "SIGTERM":
             server.send_signal(signal.SIGTERM)
         code = await asyncio.to_thread(server.wait, DEADLINE)
         task = up.task(claim)
         assert (code, task["status"]) == (143 if way == "SIGTERM" else 0, "succeeded")
         assert claim not in up.holders()
         assert task["runner_id"] not in [one["id"] for one in up.get("/runners")["items"]]
-        assert ("" if way == "stdout" else server.stdout.read(), server.stderr.read()) == ("", "")
+        assert ("" if "stdout" in way else server.stdout.read(), server.stderr.read()) == ("", "")
 
 
 def send(server: subprocess.Popen[str], method: str, number: int | None, params: dict[str, Any]) -> None:
