@@ -5,7 +5,7 @@ import { at } from "../lib/router";
 import { shown, visible } from "../lib/safe_text";
 import { Permitted, recorded } from "./Command";
 import { TextField } from "./Form";
-import { StateWord } from "./Status";
+import { Glyph } from "./Status";
 import { Ago, Moment } from "./Time";
 
 interface QuestionProps {
@@ -34,7 +34,10 @@ export function Question({ taskId, question, after }: QuestionProps) {
   return (
     <section class="question card" aria-labelledby={title}>
       <h2 id={title}>
-        <StateWord state="asking" /> <span class="dim"><Ago at={question.asked_at} /></span>
+        <Glyph state="asking" /> Waits for an answer{" "}
+        <span class="dim">
+          · asked <Ago at={question.asked_at} />
+        </span>
       </h2>
       <p class="words" dir="auto">
         {visible(question.text)}

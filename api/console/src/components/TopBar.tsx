@@ -16,6 +16,9 @@ export function TopBar() {
     <header class="top">
       <Search />
       <Palette />
+      <span class="utc dim" title="All times of the console are UTC">
+        UTC
+      </span>
       <AsOfChip />
       <ConnectionChip />
       <button type="button" class="bare" aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}`} onClick={nextTheme}>
