@@ -16,10 +16,10 @@ export function isLate(until: number): boolean {
   return at.value === null && until - apiNow.value < LATE_PART * leaseSeconds.value * 1000;
 }
 
-/** Learn it, for pages that show leases. */
-export function useLease(): void {
-  useResource(`lease ${at.value === null}`, async (abort) => {
-    if (at.value !== null || leaseSeconds.value > 0) return null;
+/** Learn it once a page shows leases (`wanted`). */
+export function useLease(wanted = true): void {
+  useResource(`lease ${wanted && at.value === null}`, async (abort) => {
+    if (!wanted || at.value !== null || leaseSeconds.value > 0) return null;
     leaseSeconds.value = (await get("/log", { signal: abort })).lease_seconds;
     return null;
   });

@@ -43,7 +43,8 @@ function Whole({ id }: { id: string }) {
     news: (news) => news.tasks.has(id) || news.workspaces.has(found.data.value?.task.workspace ?? ""),
     seconds: leased.value ? LEASE_SECONDS : OTHER_SECONDS,
   });
-  useLease();
+  const status = found.data.value?.task.status;
+  useLease(status === "queued" || status === "running");
   const holds = found.data.value?.holder != null;
   useEffect(() => {
     leased.value = holds;
