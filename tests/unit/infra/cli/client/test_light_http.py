@@ -23,8 +23,13 @@ ELSEWHERE = b"HTTP/1.1 302 Found\r\nLocation: http://other/?q\r\nContent-Length:
 
 
 @contextmanager
-def server(*connections: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
-    """Each connection gets its answers, one for each request, and is closed then; what was asked."""
+def server(
+    *connections: list[bytes], closed: threading.Semaphore | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Each connection gets its answers, one for each request, and is closed then; what was asked.
+
+    `closed` is released for each that was closed.
+    """
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -34,6 +39,8 @@ def server(*connections: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
                     for answer in answers:
                         asked.append(peer.recv(65536))
                         peer.sendall(answer)
+                if closed is not None:
+                    closed.release()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -53,8 +60,10 @@ def test_the_answer_and_the_request_as_it_was_sent(answer: bytes) -> None:
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_again() -> None:
-    with server([OK], [OK]) as (url, asked), Api(url, None) as api:
+    closed = threading.Semaphore(0)
+    with server([OK], [OK], closed=closed) as (url, asked), Api(url, None) as api:
         assert api.get("/x") == {"a": 1}
+        assert closed.acquire(timeout=60)
         assert api.post("/y", {"b": 2}) == {"a": 1}
     assert len(asked) == 2
 
