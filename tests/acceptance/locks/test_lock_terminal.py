@@ -93,17 +93,18 @@ def test_the_command_is_the_foreground_and_sees_the_window(shell: InteractiveShe
 
 
 async def test_a_shell_under_the_lock_has_job_control_of_its_own(shell: InteractiveShell, up: Up) -> None:
-    shell.type(f"{LOCK} --path inner -- bash --norc --noprofile -i\r")
-    shell.until("$ ")
+    # a prompt of its own, which what is typed does not contain: that of the outer shell may still be unread
+    shell.type(f"{LOCK} --path inner -- env PS1='inner''> ' bash --norc --noprofile -i\r")
+    shell.until("inner> ")
     shell.type("sleep 300\r")
     shell.until("sleep 300\n")
     await eventually(lambda: runs_in_foreground(shell) == "sleep", DEADLINE)
     shell.type(CTRL_Z)
-    assert "Stopped" in shell.until("$ ")
+    assert "Stopped" in shell.until("inner> ")
     assert len(up.holders()) == 1, "the inner shell's job was stopped, not the lock's"
     shell.type("kill -9 %1; wait %1; echo inner-$((6*7))\r")
     shell.until("inner-42\n")
-    shell.until("$ ")  # before its prompt, bash would not read an end of input
+    shell.until("inner> ")  # before its prompt, bash would not read an end of input
     shell.type(CTRL_D)
     shell.until("exit\n")
     shell.until("$ ")
