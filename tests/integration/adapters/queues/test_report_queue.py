@@ -53,6 +53,10 @@ async def _taken(nc: Client) -> bool:
     return int((await info(nc))["num_ack_pending"]) >= BATCH
 
 
+async def _none_pending(nc: Client) -> bool:
+    return int((await info(nc))["num_ack_pending"]) == 0
+
+
 async def _none_left(nc: Client) -> bool:
     return await left(nc) == 0
 
@@ -116,22 +120,21 @@ async def test_one_that_stops_while_reports_come_leaves_none_to_wait_for(
     count = 10 * BATCH
     await publish(js_connection, count)
     taken: list[str] = []
-    client = await connect(nats_server.control_url, kind)
 
     async def handle(report: QueuedReport) -> None:
         taken.append(report.task_id)
         await asyncio.sleep(0)
 
-    for enough in (1, BATCH, 2 * BATCH, 3 * BATCH):
+    async with await connect(nats_server.control_url, kind) as client:
+        for enough in (1, BATCH, 2 * BATCH, 3 * BATCH):
+            async with consuming(JetStreamReportQueue(client), handle):
+                await eventually(lambda enough=enough: len(taken) >= enough)
+            # The server settles acknowledgements in a queue of its own, after it has answered a ping.
+            await eventually(lambda: _none_pending(client))
+            assert (await info(client))["delivered"]["consumer_seq"] == len(taken)
         async with consuming(JetStreamReportQueue(client), handle):
-            await eventually(lambda enough=enough: len(taken) >= enough)
-        await client.flush()
-        state = await info(client)
-        assert (state["num_ack_pending"], state["delivered"]["consumer_seq"]) == (0, len(taken))
-    async with consuming(JetStreamReportQueue(client), handle):
-        await eventually(lambda: _none_left(client))
+            await eventually(lambda: _none_left(client))
     assert len(taken) == len(set(taken)) == count
-    await client.close()
 
 
 async def test_several_share_the_consumer_that_an_earlier_version_made(
@@ -150,15 +153,17 @@ async def test_several_share_the_consumer_that_an_earlier_version_made(
     before = (await info(js_connection))["config"]
     await publish(js_connection, 100)
     taken = [message.data for message in await earlier.fetch(10)]
-    other = await connect(nats_server.control_url)
 
     async def handle(report: QueuedReport) -> None:
         taken.append(report.data)
 
-    queues = [JetStreamReportQueue(one) for one in (js_connection, other)]
-    async with consuming(queues[0], handle), consuming(queues[1], handle):
-        await eventually(lambda: len(taken) == 100)
-        assert (await info(js_connection))["config"] == before
-    assert len(set(taken)) == 100
-    assert await left(js_connection) == 10, "those of the earlier version are its own to settle"
-    await other.close()
+    async def only_the_earlier_versions_are_left() -> bool:
+        return await left(js_connection) == 10  # which are its own to settle
+
+    async with await connect(nats_server.control_url) as other:
+        queues = [JetStreamReportQueue(one) for one in (js_connection, other)]
+        async with consuming(queues[0], handle), consuming(queues[1], handle):
+            await eventually(lambda: len(taken) == 100)
+            assert (await info(js_connection))["config"] == before
+        assert len(set(taken)) == 100
+        await eventually(only_the_earlier_versions_are_left)
