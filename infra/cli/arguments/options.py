@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.output.durations import LONGEST_WAIT_SECONDS, seconds
+from domain.validation.durations import seconds
+from infra.cli.output.durations import LONGEST_WAIT_SECONDS
 from infra.errors.validator_messages import did_you_mean
 
 

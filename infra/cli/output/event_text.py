@@ -9,8 +9,9 @@ from typing import Any
 
 from domain.actors import shown_actor
 from domain.runners.runner_key import shown_id
+from domain.validation.durations import duration
 from domain.workspaces.paths import listed
-from infra.cli.output.durations import clock_time, duration
+from infra.cli.output.durations import clock_time
 from infra.cli.output.formats import Column, Json, terminal_width
 from infra.cli.output.table import SHORT_ID
 

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from domain.validation.durations import duration
 from infra.cli.arguments.options import OutputFormat
-from infra.cli.output.durations import ago, clock_time, duration, parse
+from infra.cli.output.durations import ago, clock_time, parse
 from infra.cli.output.event_text import scope, short
 from infra.cli.output.formats import Column, Json, console, emit_one, print_data
 from infra.cli.output.stderr import plain

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from infra.cli.output.durations import ago, duration, moment, seconds
+from domain.validation.durations import duration, seconds
+from infra.cli.output.durations import ago, moment
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
