@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.read_model.database import TASKS_POSITION, clear_tables
 from adapters.read_model.errors import translated
+from adapters.read_model.event_index import as_seqs, seqs_of
 from adapters.read_model.past import as_claim, claims_of, created_upto
 from adapters.read_model.queries import (
     as_task,
@@ -32,6 +33,7 @@ from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded
 from domain.ports.read_model import (
+    EventSeqs,
     Failures,
     OpenQuestions,
     PastClaim,
@@ -209,6 +211,14 @@ class SqlReadModel:
         async with self._connection() as connection:
             rows = (await connection.execute(lock_facts(workspace, task_id, limit))).all()
         return sorted(seq for row in rows for seq in row if seq is not None)[-limit:]
+
+    async def event_seqs(
+        self, names: Sequence[str], after: LogSeq, before: LogSeq, limit: int, *, newest: bool = False
+    ) -> EventSeqs:
+        """The first or the newest `limit` events of these names after `after` and before `before`."""
+        async with self._connection() as connection:
+            rows = await connection.execute(seqs_of(names, after, before, limit, newest=newest))
+            return as_seqs(rows, after, before, limit, newest=newest)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -130,6 +130,16 @@ status_counts = Table(
 )
 """The number of tasks in each status; kept, since counting them takes longer the more there are."""
 
+event_index = Table(
+    "event_index",
+    metadata,
+    Column("event", _TEXT, primary_key=True),
+    Column("block", BigInteger, primary_key=True),
+    _text("offsets"),
+    sqlite_with_rowid=False,
+)
+"""Where events of each name stand in the log; see `event_index.py`."""
+
 task_labels = Table(
     "task_labels",
     metadata,
@@ -196,6 +206,8 @@ snapshots = Table(
     _seq("seq"),
     _text("state"),
 )
+
+Index("snapshots_by_position", snapshots.c.seq)
 
 schema_version = Table(
     "schema_version",

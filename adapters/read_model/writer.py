@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.read_model.claim_rows import BOUND
 from adapters.read_model.database import TASKS_POSITION
+from adapters.read_model.event_index import index_rows
 from adapters.read_model.fold import NEEDED, Batch
 from adapters.read_model.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
-from adapters.read_model.tables import grants, status_counts, task_labels, tasks
+from adapters.read_model.tables import event_index, grants, status_counts, task_labels, tasks
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
@@ -128,6 +129,9 @@ class Statements:
         insert_count, _ = self._insert(status_counts)
         added = f"number = {status_counts.name}.number + excluded.number"
         self._add_to_count = f"{insert_count} ON CONFLICT (status) DO UPDATE SET {added}"
+        insert_index, _ = self._insert(event_index)
+        longer = f"offsets = {event_index.name}.offsets || excluded.offsets"
+        self._extend_index = f"{insert_index} ON CONFLICT (event, block) DO UPDATE SET {longer}"
         advanced = f"seq = {mark(1)}, event_id = {mark(2)}"
         self._advance = f"UPDATE positions SET {advanced} WHERE name = '{TASKS_POSITION}'"
 
@@ -150,6 +154,7 @@ class Statements:
 
         if changes := batch.status_changes():
             yield self._add_to_count, list(changes.items())
+        yield self._extend_index, index_rows(batch.events)
         yield from self._judged(batch)
 
     def _judged(self, batch: Batch) -> Iterator[tuple[str, Sequence[Sequence[Any]]]]:

@@ -1,11 +1,12 @@
 """Pages of the log by filter, each complete up to the position it names.
 
-Filters that the log supports are applied there. The trail of one task is its own subject plus its lock
-events: the read model knows their sequences up to its position, later ones are found in the workspace's lock
-events. Any other filter scans the log in bounded steps: such a page may be short and still name where to
-continue. No page is based on a replica that lags unnoticed. `newest_events.py` has pages from the other end.
+Events of some name are found with the read model's index (`named_events.py`); filters that the log supports
+are applied there. The trail of one task is its own subject plus its lock events: the read model knows their
+sequences up to its position, later ones are found in the workspace's lock events. Any other filter scans the
+log in bounded steps: such a page may be short and still name where to continue. No page is based on a replica
+that lags unnoticed. `newest_events.py` has pages from the other end.
 
-A filter of the log costs more the longer the log is, so a first step is scanned: common events fill the page.
+A filter of the log costs more the longer it is, so a step is scanned before: common events fill the page.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.dependencies import ApiParts
+from api.queries import named_events
 from domain.actors import is_by
 from domain.errors import Busy
 from domain.identifiers import LOG_START, LogSeq, TaskId, WorkspaceId
 from domain.log.events import EVENTS
 from domain.log.filter import ALL_EVENTS, EventFilter
+from domain.log.position import MAX_SEQ
 from domain.log.record import Recorded
 from domain.ports.log import LogGap
 from domain.runners.runner_key import is_named
@@ -72,10 +75,28 @@ class EventPages:
         if stored == [ALL_EVENTS]:
             events = await self._parts.log.page(after, limit)
             return _until(EventPage(events, _end_of(events, after), len(events) == limit), wanted)
-        page = await self.scan(wanted, after, limit, 1 if stored else SCAN_STEPS)
+        begun = (
+            await self._indexed(wanted, after, limit) if is_by_name(wanted) else EventPage([], after, True)
+        )
+        if len(begun.events) == limit:
+            return _until(begun, wanted)
+        left = limit - len(begun.events)
+        page = await self.scan(wanted, begun.upto, left, 1 if stored else SCAN_STEPS)
+        page = EventPage([*begun.events, *page.events], page.upto, page.more)
         if stored and page.more and len(page.events) < limit:
             page = await self._stored(stored, page, limit)
         return _until(page, wanted)
+
+    async def _indexed(self, wanted: EventSelection, after: LogSeq, limit: int) -> EventPage:
+        """As much of the page as the read model's index knows; nothing if it is of another log."""
+        before = LogSeq((wanted.upto if wanted.upto is not None else MAX_SEQ) + 1)
+        parts, names = self._parts, wanted.events
+        found = await named_events.find(parts.read_model, names, after, before, limit, newest=False)
+        events = await named_events.read(parts.log, names, found.seqs)
+        if events is None:
+            return EventPage([], after, True)
+        upto = events[-1].seq if len(events) == limit else max(after, found.position)
+        return EventPage(events, upto, True)
 
     async def _stored(self, stored: Sequence[EventFilter], begun: EventPage, limit: int) -> EventPage:
         """The rest of the page `begun` by the log's own filters."""
@@ -267,6 +288,11 @@ def _fits(event: Recorded, wanted: EventSelection | None, workspace: WorkspaceId
 
 def _by(event: Recorded, actor: str | None) -> bool:
     return actor is None or is_by(event.actor, actor) or is_named(event.actor, actor)
+
+
+def is_by_name(wanted: EventSelection) -> bool:
+    """Whether the names of events alone decide."""
+    return bool(wanted.events) and (wanted.task_id, wanted.workspace, wanted.actor) == (None, None, None)
 
 
 def stored_filters(wanted: EventSelection) -> list[EventFilter]:

@@ -1,17 +1,26 @@
 """Pages of the log by filter, newest first.
 
 JetStream reads forwards only, so a page is read in stretches, each before the last one. A first stretch is
-scanned; where too few events match, the log's own filters read stretches that become longer. A stretch is
-accepted only if the answer shows that the replica has all of it: an event at its end or behind it.
+scanned, and events of some name are then found with the read model's index. What that does not know is read
+by the log's own filters in stretches that become longer. A stretch is accepted only if the answer shows that
+the replica has all of it: an event at its end or behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from api.dependencies import ApiParts
-from api.queries import event_pages
-from api.queries.event_pages import EventPage, EventPages, EventSelection, lagging, stored_filters
+from api.queries import event_pages, named_events
+from api.queries.event_pages import (
+    EventPage,
+    EventPages,
+    EventSelection,
+    is_by_name,
+    lagging,
+    stored_filters,
+)
 from domain.identifiers import LogSeq
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
@@ -23,7 +32,7 @@ class NewestEvents:
     """Reads pages backwards. The `upto` of a page is its other end: nothing from there on is missing."""
 
     def __init__(self, parts: ApiParts, pages: EventPages) -> None:
-        self._log = parts.log
+        self._log, self._read_model = parts.log, parts.read_model
         self._pages = pages
 
     async def page(self, wanted: EventSelection, after: LogSeq, before: LogSeq, limit: int) -> EventPage:
@@ -40,17 +49,32 @@ class NewestEvents:
         stored = stored_filters(wanted)
         if stored == [ALL_EVENTS]:
             return await self._scan(wanted, after, before, limit, limit, 1)
+        index = named_events.UNKNOWN
+        if is_by_name(wanted):
+            index = await named_events.find(
+                self._read_model, wanted.events, after, before, limit, newest=True
+            )
+        behind = max(after, min(index.position, LogSeq(before - 1)))
         page = await self._scan(
-            wanted, after, before, limit, event_pages.SCAN_STEP, 1 if stored else event_pages.SCAN_STEPS
+            wanted, behind, before, limit, event_pages.SCAN_STEP, 1 if stored else event_pages.SCAN_STEPS
         )
-        if not stored or not page.more or len(page.events) == limit:
-            return page
         left = limit - len(page.events)
-        found = await asyncio.gather(*(self._stored(one, after, page.upto, left) for one in stored))
-        merged = sorted((event for events in found for event in events), key=lambda event: -event.seq)
-        rest = merged[:left]
+        if not stored or not left or page.upto <= after + 1:
+            return EventPage(page.events, page.upto, page.upto > after + 1)
+        known = index.seqs[:left] if page.upto == behind + 1 else None
+        rest = await named_events.read(self._log, wanted.events, known) if known is not None else None
+        if rest is None:
+            rest = await self._by_filters(stored, after, page.upto, left)
         upto = rest[-1].seq if len(rest) == left else LogSeq(after + 1)
         return EventPage([*page.events, *rest], upto, upto > after + 1)
+
+    async def _by_filters(
+        self, stored: Sequence[EventFilter], after: LogSeq, before: LogSeq, limit: int
+    ) -> list[Recorded]:
+        """The last `limit` events of any of the log's filters, newest first."""
+        found = await asyncio.gather(*(self._stored(one, after, before, limit) for one in stored))
+        merged = sorted((event for events in found for event in events), key=lambda event: -event.seq)
+        return merged[:limit]
 
     async def _scan(
         self, wanted: EventSelection, after: LogSeq, before: LogSeq, limit: int, step: int, steps: int

@@ -99,6 +99,13 @@ class Failures(NamedTuple):
         return sum(self.by_status.values())
 
 
+class EventSeqs(NamedTuple):
+    """Sequences of events, none of which is missing up to `position`."""
+
+    seqs: list[LogSeq]
+    position: LogSeq
+
+
 class ReadModel(Protocol):
     """Tasks and lock history in SQL, as of a log position."""
 
@@ -205,4 +212,14 @@ class ReadModel(Protocol):
         self, workspace: WorkspaceId | None, task_id: TaskId | None, limit: int
     ) -> list[LogSeq]:
         """Sequences of the newest `limit` lock events of a workspace or a task, ascending."""
+        ...
+
+    async def event_seqs(
+        self, names: Sequence[str], after: LogSeq, before: LogSeq, limit: int, *, newest: bool = False
+    ) -> EventSeqs:
+        """The first `limit` events of these names after `after` and before `before`; or the newest ones.
+
+        Raises:
+            Busy: the database is unreachable.
+        """
         ...

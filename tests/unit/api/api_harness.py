@@ -28,6 +28,7 @@ from api.sessions import Sessions
 from domain.errors import Invalid
 from domain.log.record import Recorded
 from domain.ports.read_model import (
+    EventSeqs,
     Failures,
     OpenQuestions,
     PastClaim,
@@ -174,6 +175,13 @@ class FoldedReadModel:
     async def lock_history(self, workspace: str | None, task_id: str | None, limit: int) -> list[int]:
         facts = [one for one in self._events() if one.kind == "lock"]
         return [one.seq for one in facts if task_id in (None, one.task_id)][-limit:]
+
+    async def event_seqs(
+        self, names: Sequence[str], after: int, before: int, limit: int, *, newest: bool = False
+    ) -> EventSeqs:
+        named = (one.seq for one in self._events() if one.event in names)
+        found = sorted((seq for seq in named if after < seq < before), reverse=newest)
+        return EventSeqs(found[:limit], len(self._events()))
 
 
 def _inside(at: datetime | None, after: datetime | None, before: datetime | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from api.queries.newest_events import NewestEvents
 from domain.errors import Busy
 from domain.log.filter import ALL_EVENTS, EventFilter
 from domain.log.record import Recorded
+from domain.ports.read_model import EventSeqs
 from tests.unit.api.api_harness import ApiHarness, finished, problem
 
 END = 10**9
@@ -67,6 +69,45 @@ async def test_pages_are_those_of_the_log_turned_round(
     assert last["seq"] == names["released"]
 
 
+@pytest.mark.parametrize("known", [0, 3, 7, 12, None])
+@pytest.mark.parametrize(("step", "limit"), [(1, 2), (4, 500), (500, 1)])
+async def test_pages_by_name_do_not_depend_on_how_far_the_read_model_is(
+    harness: ApiHarness, monkeypatch: pytest.MonkeyPatch, known: int | None, step: int, limit: int
+) -> None:
+    monkeypatch.setattr(event_pages, "SCAN_STEP", step)
+    monkeypatch.setattr(event_pages, "SCAN_STEPS", 1)
+    await finished(harness)
+    await finished(harness)
+    harness.read_model.behind = known
+    for names in (["created"], ["granted", "released"], ["asked"]):
+        for span in ({}, {"after_seq": 4}, {"from": 3, "to": 14}):
+            every = [one.seq for one in harness.log.events if one.event in names]
+            first, last = span.get("from", span.get("after_seq", 0) + 1), span.get("to", END)
+            wanted = [seq for seq in every if first <= seq <= last]
+            assert await walk(harness, limit=limit, event=names, **span) == wanted
+            assert await walk(harness, limit=limit, before_seq=END, event=names, **span) == wanted[::-1]
+
+
+@pytest.mark.parametrize("trouble", ["away", "other"])
+async def test_without_a_fitting_read_model_the_log_filters_by_name(
+    harness: ApiHarness, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(event_pages, "SCAN_STEP", 1)
+    await finished(harness)
+
+    async def unfitting(
+        names: Sequence[str], after: int, before: int, limit: int, *, newest: bool = False
+    ) -> EventSeqs:
+        if trouble == "away":
+            raise Busy("read-model-unreachable", "away")
+        return EventSeqs([5, 6], 7)  # of another log
+
+    monkeypatch.setattr(harness.read_model, "event_seqs", unfitting)
+    wanted = [one.seq for one in harness.log.events if one.event == "released"]
+    assert await walk(harness, limit=500, event="released") == wanted
+    assert await walk(harness, limit=500, before_seq=END, event="released") == wanted
+
+
 class Lagging:
     """A replica that has read `lost` events less than the leader."""
 
@@ -85,6 +126,7 @@ async def test_no_page_comes_from_a_read_that_lags(
 ) -> None:
     await finished(harness)
     await finished(harness)
+    harness.read_model.behind = 0
     parts = replace(harness.parts, log=Lagging(harness, lost))
     pages = EventPages(parts)
     newest, end = NewestEvents(parts, pages), len(harness.log.events) + 1
