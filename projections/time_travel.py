@@ -2,7 +2,8 @@
 
 A rung is a snapshot of the lock table at a position. Near the head, rungs are RUNG_EVERY events apart,
 further back at doubling distances, and their number is bounded. A query about a position d events back folds
-at most max(RUNG_EVERY, about d / 32) events. Losing a rung only makes a fold longer.
+at most max(RUNG_EVERY, about d / 512) events. Larger tables have fewer rungs, which would take more room than
+the log: a query folds max(SPARSE * RUNG_EVERY, about d / 32). Losing a rung only makes a fold longer.
 
 The states of the last questions are kept as plain data, from which each question gets a table of its own: an
 index is built while it is read, perhaps in a thread.
@@ -24,16 +25,19 @@ from domain.ports.log import LogReader, Snapshots
 from projections.folding.cooperative_fold import in_parts
 from projections.folding.snapshots import fits, keep
 
-RUNG_EVERY = 10_000
-WIDTH = 64
+RUNG_EVERY = 2_500
+WIDTH = 1_024
 PREFIX = "past."
+FEW_PATHS = 500
+"""A rung with fewer workspaces, claims and paths is small. Others are SPARSE times further apart."""
+SPARSE = 4
+LARGE_WIDTH = 64
 WAITING = 8
 KEPT = 16
 MOST_KEPT_PATHS = 300_000
 """Claims and paths in all kept states together."""
 MANY_PATHS = 50_000
-"""A rung with so many claims and paths is large, so only each SPARSE-th is saved."""
-SPARSE = 4
+"""Rungs with so many are SPARSE times further apart again."""
 NEAR = 500
 """Events that are read as one page; a consumer costs more."""
 TRAVEL_SECONDS = 120.0
@@ -56,15 +60,22 @@ class Ladder:
         if index <= self._last:
             return
         self._last = index
-        if index % SPARSE and _size(table) >= MANY_PATHS:
-            return
-        await keep(self._snapshots, slot(index), table.seq, event_id, table.snapshot())
+        name = slot(index, _size(table) + sum(1 for _ in table.workspaces()))
+        if name is not None:
+            await keep(self._snapshots, name, table.seq, event_id, table.snapshot())
 
 
-def slot(index: int) -> str:
-    """The snapshot name of rung `index` (1, 2, …); names repeat so that each level keeps its last WIDTH."""
+def slot(index: int, size: int = 0) -> str | None:
+    """The snapshot name of rung `index` (1, 2, …) with `size` workspaces, claims and paths; None for no rung.
+
+    Names repeat, so that each level keeps its last WIDTH.
+    """
     level = (index & -index).bit_length() - 1
-    return f"{PREFIX}{level}.{(index >> (level + 1)) % WIDTH}"
+    if size < FEW_PATHS:
+        return f"{PREFIX}{level}.{(index >> (level + 1)) % WIDTH}"
+    if index % (SPARSE if size < MANY_PATHS else SPARSE**2):
+        return None
+    return f"{PREFIX}large.{level}.{(index >> (level + 1)) % LARGE_WIDTH}"
 
 
 class _Kept(NamedTuple):

@@ -12,19 +12,46 @@ from domain.errors import Busy
 from domain.locks.table import LockTable
 from domain.log.record import Recorded
 from projections import time_travel
-from projections.time_travel import KEPT, PREFIX, RUNG_EVERY, WIDTH, Ladder, TimeTravel, slot
+from projections.time_travel import (
+    FEW_PATHS,
+    KEPT,
+    LARGE_WIDTH,
+    MANY_PATHS,
+    PREFIX,
+    RUNG_EVERY,
+    SPARSE,
+    WIDTH,
+    Ladder,
+    TimeTravel,
+    slot,
+)
 from tests.support.memory_store import MemoryLog, MemoryLogReader, MemorySnapshots
 
 
-def test_rungs_are_few_and_near_ones_are_dense() -> None:
+@pytest.mark.parametrize(
+    ("size", "apart", "width"),
+    [
+        (0, 1, WIDTH),
+        (FEW_PATHS - 1, 1, WIDTH),
+        (FEW_PATHS, SPARSE, LARGE_WIDTH),
+        (MANY_PATHS, SPARSE**2, LARGE_WIDTH),
+    ],
+)
+def test_rungs_are_few_and_near_ones_are_dense(size: int, apart: int, width: int) -> None:
     last: dict[str, int] = {}
     for index in range(1, 100_001):
-        last[slot(index)] = index
-    assert len(last) <= WIDTH * 17
+        if (name := slot(index, size)) is not None:
+            last[name] = index
+    assert len(last) <= width * 17
     rungs = sorted(last.values())
     for back in (1, 10, 100, 1_000, 10_000, 60_000):
         below = max(rung for rung in rungs if rung <= 100_000 - back)
-        assert 100_000 - back - below <= max(1, back / 24), f"{back} events back"
+        assert 100_000 - back - below < max(apart, back / width * 2.7), f"{back} rungs back"
+
+
+def test_the_rungs_of_a_large_table_do_not_replace_those_of_a_small_one() -> None:
+    small, large = ({slot(index, size) for index in range(1, 5_000)} for size in (0, MANY_PATHS))
+    assert small & large == set()
 
 
 def recorded(seq: int, kind: str = "task", event: str = "created", **data: object) -> Recorded:
@@ -193,18 +220,20 @@ async def test_few_states_are_kept_and_fewer_of_large_ones(monkeypatch: pytest.M
     assert 62 in travel._kept
 
 
-async def test_of_large_rungs_fewer_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most", "apart"), [(10, 40), (0, 160)])
+async def test_of_large_rungs_fewer_are_saved(monkeypatch: pytest.MonkeyPatch, most: int, apart: int) -> None:
     monkeypatch.setattr(time_travel, "RUNG_EVERY", 10)
-    monkeypatch.setattr(time_travel, "MANY_PATHS", 0)
+    monkeypatch.setattr(time_travel, "FEW_PATHS", 0)
+    monkeypatch.setattr(time_travel, "MANY_PATHS", most)
     snapshots, saved = MemorySnapshots(), set[int]()
     table, ladder = LockTable(), Ladder(snapshots)
     ladder.start(0)
-    for event in a_log(30).events:
+    for event in a_log(80).events:
         table.fold(event)
         await ladder.climb(table, event.id)
         found = await snapshots.latest(PREFIX, event.seq)
         saved |= {found[0]} if found is not None else set()
-    assert saved == {40, 80, 120}
+    assert saved == set(range(apart, 321, apart))
 
 
 async def test_not_everybody_asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
