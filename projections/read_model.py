@@ -27,6 +27,8 @@ from projections.folding.snapshots import patiently
 
 BATCH_EVENTS = 1000
 AHEAD_EVENTS = 4000
+PACE_SECONDS = 0.02
+"""From one transaction to the next while events come singly: those that come meanwhile share one."""
 NEW_LEADER_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
@@ -48,7 +50,9 @@ class ReadModelProjection:
         *,
         new_leader_seconds: float = NEW_LEADER_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
+        self._pace_seconds = pace_seconds
         self._new_leader_seconds = new_leader_seconds
         self._retry_seconds = retry_seconds
         self._log = log
@@ -117,8 +121,10 @@ class ReadModelProjection:
         self, seq: LogSeq, upto: LogSeq | None = None, progress: Progress | None = None
     ) -> None:
         ahead = _ReadAhead(self._log.follow(seq))
+        loop = asyncio.get_running_loop()
         try:
             while batch := await ahead.take(BATCH_EVENTS):
+                next_at = loop.time() + (self._pace_seconds if len(batch) < BATCH_EVENTS else 0.0)
                 if upto is not None and batch[-1].seq > upto:
                     batch = [event for event in batch if event.seq <= upto]
                 await self._reached(await self._read_model.apply(batch))
@@ -126,6 +132,7 @@ class ReadModelProjection:
                     progress(min(self._seq, upto), upto)
                 if upto is not None and self._seq >= upto:
                     return
+                await asyncio.sleep(next_at - loop.time())
         finally:
             await ahead.close()
 
