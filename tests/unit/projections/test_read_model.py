@@ -135,6 +135,21 @@ async def test_small_batches_that_came_meanwhile_are_merged_up_to_the_limit(
     assert len(model.batches) <= 5
 
 
+async def test_events_that_come_singly_share_a_batch_but_for_the_first(log: Any, model: Any) -> None:
+    projection = ReadModelProjection(log, model, pace_seconds=1.0)
+    running = asyncio.create_task(projection.run())
+    for count in range(1, 9):
+        await log.grow(1)
+        await eventually(lambda count=count: log.read == count)
+        if count == 1:
+            assert await projection.caught_up(1)
+    assert await projection.caught_up(8, timeout=10)
+    assert model.batches[0] == [1]
+    assert len(model.batches) < 8
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_reading_ahead_is_bounded(
     log: GrowingLog, model: Applied, running: ReadModelProjection
 ) -> None:
