@@ -40,7 +40,7 @@ from runner.outbox.transports import HttpReports, NatsReports, ReportTransport
 from runner.output.nats import NatsOutput
 from runner.output.ranges import OutputRanges
 from runner.output.retention import Retention
-from runner.process.forking import Launcher
+from runner.process.launcher.forking import Launcher
 from runner.process.orphans import Adoption
 from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState, Transport

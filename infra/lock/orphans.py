@@ -21,8 +21,8 @@ def has_children() -> bool:
 def sweep() -> None:
     """Kill everything below this process, until nothing is left of it."""
     from infra.lock.stderr import tell
-    from runner.process.process_tree import signal_below
-    from runner.process.refusals import refusal, warning
+    from runner.process.tree.process_tree import signal_below
+    from runner.process.tree.refusals import refusal, warning
 
     told = False
     while True:

@@ -77,7 +77,7 @@ class TerminalJob:
             os.dup2(say, 1)
             os.close(orders)
             os.close(say)
-            from runner.process.shim import main_of_terminal
+            from runner.process.shim.shim import main_of_terminal
 
             terminal = {
                 "group": self._group,

@@ -33,10 +33,10 @@ from runner.control.start_gate import Permission, Standing, StartGate
 from runner.errors import StateTrouble, SubmissionRefused
 from runner.output.ranges import OutputRanges
 from runner.output.retention import Retention
-from runner.process.forking import Launcher
-from runner.process.launcher import Job, JobProcess
+from runner.process.job_process import Job, JobProcess
+from runner.process.launcher.forking import Launcher
+from runner.process.masking.secret_encodings import encodings
 from runner.process.orphans import Adoption
-from runner.process.secret_encodings import encodings
 from runner.store.disk_guard import Storage
 from runner.store.state import Attempt, RunnerState, Transport
 

@@ -16,7 +16,7 @@ import structlog
 
 from runner.clock import boottime
 from runner.control.pauses import PauseReader, PausesUnknown
-from runner.process.shim_protocol import Why
+from runner.process.shim.protocol import Why
 
 POLL_SECONDS = 1.0
 BACKSTOP_SECONDS = 30.0

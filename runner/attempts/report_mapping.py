@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from domain.identifiers import RunnerId
 from domain.protocol import MESSAGE_CHARS, OUTPUT_TAIL_BYTES, FailedReason, Report
-from runner.process.launcher import JobEnd
-from runner.process.refusals import WENT_ON
+from runner.process.job_process import JobEnd
+from runner.process.tree.refusals import WENT_ON
 
 MOST_CUT_CHARS = 60
 Final = Literal["succeeded", "failed", "canceled"]

@@ -3,7 +3,7 @@
 Roots are compared after resolving symlinks, so that no link below a root leads out of it. A workspace's root
 must be a resolved path: the control plane compares roots as text, so two names of one directory would have
 two locks. The check here, on intake and before the start, gives early and clear errors, but links may change
-after it. The decisive check is the shim's, on the descriptor that the job starts in (`job_start`).
+after it. The decisive check is the shim's (`job_start.py`), on the descriptor that the job starts in.
 """
 
 from __future__ import annotations

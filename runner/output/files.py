@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from domain.protocol import OUTPUT_TAIL_BYTES
-from runner.process.shim_output import cut_file
+from runner.process.shim.output import cut_file
 from runner.store.state import Key
 
 SUFFIX = ".out"

@@ -19,7 +19,7 @@ from domain.identifiers import TaskId
 from domain.lifecycle.asyncio_tasks import wait_at_most
 from runner.cleanup.removal import discard
 from runner.output.files import SUFFIX
-from runner.process.shim_output import cut_file
+from runner.process.shim.output import cut_file
 from runner.store.state import Key, RunnerState
 
 DAY_SECONDS = 24 * 3600.0

@@ -1,6 +1,7 @@
-"""Processes of jobs: the shim between runner and job, its guard, and the removal of all processes of a job.
+"""Processes of jobs: from the start of a command to the death of the last process that it started.
 
-Start with `shim.py`. The runner's side of one job is `launcher.py`. Guards are forked by the process of
-`fork_server.py`, which `forking.py` keeps running; `orphans.py` kills what a dead runner left. The shim
-imports only the standard library here, since it starts without site packages.
+Start with `job_process.py`, the runner's side of one job. Between runner and job stand two processes, guard
+and shim (`shim/`), which are forked from a third (`launcher/`). `orphans.py` kills what a dead runner left,
+`shim_watch.py` finds a guard that does not respond, `tree/` reads and signals processes, `masking/` hides
+secrets in output. Attempts (`runner/attempts/`) start jobs here; nothing here knows reports or queues.
 """

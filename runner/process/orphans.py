@@ -24,10 +24,10 @@ from domain.identifiers import RunnerId
 from runner.cleanup.removal import discard
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans
-from runner.process import shim_lock
-from runner.process.process_tree import DEAD, below, look_at, process_table, send
-from runner.process.refusals import refusal, warning
-from runner.process.shim_protocol import keepers
+from runner.process.shim import lock_file
+from runner.process.shim.protocol import keepers
+from runner.process.tree.process_tree import DEAD, below, look_at, process_table, send
+from runner.process.tree.refusals import refusal, warning
 from runner.store.state import Key
 
 SWEEP_SECONDS = 0.1
@@ -118,10 +118,10 @@ async def nothing_left(shims: Path, key: Key, runner_id: RunnerId) -> None:
     """
     lock = shims / f"{key.file_stem}.lock"
     marks = marks_of(key, runner_id)
-    handle = shim_lock.open_own(lock)
+    handle = lock_file.open_own(lock)
     if handle is not None:
         try:
-            facts = shim_lock.read_facts(handle)
+            facts = lock_file.read_facts(handle)
             if facts is not None:
                 marks.processes = keepers(facts)
                 if cgroup.is_of(facts.cgroup, f"towpath-{runner_id}", key.file_stem):

@@ -13,7 +13,7 @@ import signal
 
 from runner.clock import boottime
 from runner.process.orphans import state_of
-from runner.process.process_tree import STOPPED, refuses, send
+from runner.process.tree.process_tree import STOPPED, refuses, send
 
 ROUND_SECONDS = 1.0
 STOPS = 3

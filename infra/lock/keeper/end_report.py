@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.errors.exit_codes import Exit
 from infra.lock.endings import SIGNALED
-from runner.process.refusals import WENT_ON
+from runner.process.tree.refusals import WENT_ON
 
 KILL = 9
 MESSAGE_CHARS = 2000

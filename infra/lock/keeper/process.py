@@ -30,7 +30,7 @@ from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob
 from runner.clock import boottime
 from runner.isolation.process_traits import adopt_orphans, hide_memory
-from runner.process.refusals import WENT_ON, warning
+from runner.process.tree.refusals import WENT_ON, warning
 
 GRACE_SECONDS = 5.0
 NOTICE = 5.0

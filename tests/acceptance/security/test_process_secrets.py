@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runner.process.process_tree import descendants
+from runner.process.tree.process_tree import descendants
 from tests.support.towpath import DEADLINE, Home
 from tests.support.waiting import eventually
 

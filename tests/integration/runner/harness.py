@@ -34,7 +34,7 @@ from runner.errors import RunnerConfigError
 from runner.intake.server import IntakeServer
 from runner.isolation.confinement import check_available
 from runner.nats_link import NATS_TROUBLE
-from runner.process.process_tree import DEAD, process_table
+from runner.process.tree.process_tree import DEAD, process_table
 from tests.support.ports import free_port
 from tests.support.repository import REPO
 from tests.support.waiting import eventually

@@ -13,8 +13,8 @@ import pytest
 from runner.attempts.workspace import check_workspace
 from runner.config import RunnerConfig
 from runner.errors import SubmissionRefused
-from runner.process import job_start
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
+from runner.process.shim import job_start
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.harness import DEADLINE, HttpControlPlane, submission, workspace
 from tests.support.waiting import eventually

@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import RunnerConfigError
 from runner.isolation.confinement import check_available
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
 from tests.integration.runner.harness import confinable
 
 # The words of each attempt, then how the job's own child ended.

@@ -12,7 +12,7 @@ import pytest
 from domain.protocol import Submission
 from runner.output.files import OutputFiles
 from runner.output.retention import DAY_SECONDS, Retention
-from runner.process.shim_output import cut_file
+from runner.process.shim.output import cut_file
 from runner.store.state import Attempt, Key, RunnerState
 from tests.integration.runner.harness import submission
 

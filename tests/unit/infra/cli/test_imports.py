@@ -83,7 +83,7 @@ def test_the_help_of_lock_imports_not_even_typer(api: FakeApi, tmp_path: Path) -
 
 
 def test_the_processes_of_lock_import_not_even_pathlib(api: FakeApi, tmp_path: Path) -> None:
-    processes = "infra.lock.command", "infra.lock.keeper.process", "runner.process.shim"
+    processes = "infra.lock.command", "infra.lock.keeper.process", "runner.process.shim.shim"
     found = imported(api, tmp_path, entry=f"import {', '.join(processes)}")
 
     assert found >= set(processes)

@@ -9,7 +9,7 @@ import pytest
 from domain.protocol import Report
 from runner.attempts.report_mapping import final_report
 from runner.clock import utcnow
-from runner.process.launcher import JobEnd
+from runner.process.job_process import JobEnd
 
 
 def report_of(**ended: Any) -> Report | None:

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from domain.protocol import Submission
 from runner.attempts.workspace import check_workspace, job_environment, within, working_directory
 from runner.errors import SubmissionRefused
-from runner.process.job_start import JobStartFailed, open_directory
+from runner.process.shim.job_start import JobStartFailed, open_directory
 
 
 def submission(root: str | None, **changes: object) -> Submission:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process.process_tree import look_at
 from runner.process.shim_watch import DEAF_ROUNDS, GONE_ROUNDS, LATE_SECONDS, STOPS, ShimWatch
+from runner.process.tree.process_tree import look_at
 from tests.support.waiting import eventually
 
 

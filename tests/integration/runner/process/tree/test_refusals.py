@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.clock import boottime
-from runner.process.process_tree import below, look_at, process_table, refuses, send
 from runner.process.shim_watch import LATE_SECONDS
+from runner.process.tree.process_tree import below, look_at, process_table, refuses, send
 from tests.support.repository import REPO
 from tests.support.waiting import eventually
 
@@ -31,7 +31,7 @@ SAID = ", user 65534)"
 _RUNS = """
 import asyncio, dataclasses, json, sys
 from pathlib import Path
-from runner.process.launcher import Job, JobProcess
+from runner.process.job_process import Job, JobProcess
 
 async def main():
     fields = json.loads(sys.argv[1])

@@ -1,9 +1,9 @@
 """The runner's side of a shim: starts it, renews the lease, stops the job, learns how it ended.
 
-The guard is forked by the launcher (`forking`), or without it runs in an interpreter of its own. The job goes
-through a channel, not its arguments, which every user of the host can read. The channels close with the
-runner, so guard and shim notice its death. The runner does not rely on them: a watch detects when they stop
-responding, and the runner then kills all processes of the job.
+The guard is forked by the launcher (`launcher/forking.py`), or without it runs in an interpreter of its own.
+The job goes through a channel, not its arguments, which every user of the host can read. The channels close
+with the runner, so guard and shim notice its death. The runner does not rely on them: a watch detects when
+they stop responding, and the runner then kills all processes of the job.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ import structlog
 from domain.lifecycle.asyncio_tasks import end_tasks
 from runner.clock import utcnow
 from runner.isolation.job_user import JobUser
-from runner.process.channels import Channels, open_channels
-from runner.process.forked_child import Child
-from runner.process.forking import INTERPRETER, PACKAGES, Launcher, NotLaunched
+from runner.process.launcher.channels import Channels, open_channels
+from runner.process.launcher.forked_child import Child
+from runner.process.launcher.forking import INTERPRETER, PACKAGES, Launcher, NotLaunched
 from runner.process.orphans import Adoption, Marks, end_all, environment_marks
-from runner.process.process_tree import DEAD, look_at
-from runner.process.refusals import warning
-from runner.process.shim_protocol import (
+from runner.process.shim.protocol import (
     Guarded,
     InvalidMessage,
     Over,
@@ -43,9 +41,11 @@ from runner.process.shim_protocol import (
     this_boot,
 )
 from runner.process.shim_watch import ROUND_SECONDS, ShimWatch
+from runner.process.tree.process_tree import DEAD, look_at
+from runner.process.tree.refusals import warning
 
 # Only the standard library and this package, which comes last and so can shadow nothing.
-SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; main()"
+SHIM = "import sys; sys.path.append(sys.argv[1]); from runner.process.shim.shim import main; main()"
 LAST_WORDS_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from typing import Any
 from runner.clock import boottime
 from runner.isolation import cgroup
 from runner.isolation.process_traits import die_with_parent
-from runner.process import proc_listing, refusals
-from runner.process.process_tree import STOPPED, look_at, signal_below
+from runner.process.tree import proc_listing, refusals
+from runner.process.tree.process_tree import STOPPED, look_at, signal_below
 
 ROUND_SECONDS = 0.25
 SWEEP_SECONDS = 0.02

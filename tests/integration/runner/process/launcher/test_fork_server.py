@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.process.forking import Launcher
-from runner.process.launcher import JobProcess
+from runner.process.job_process import JobProcess
+from runner.process.launcher.forking import Launcher
 from tests.bench.process_figures import anonymous_bytes
 from tests.integration.runner.harness import (
     HttpControlPlane,
@@ -19,7 +19,7 @@ from tests.integration.runner.harness import (
     named_below,
     submission,
 )
-from tests.integration.runner.process.small_job import is_forked, small_job
+from tests.integration.runner.process.launcher.small_job import is_forked, small_job
 
 ROOT = os.geteuid() == 0
 LAUNCHER_BYTES, ATTEMPT_BYTES = 12_000_000, 3_200_000

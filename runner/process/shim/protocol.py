@@ -14,16 +14,16 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from runner.clock import this_boot as this_boot
-from runner.process.process_tree import look_at
-from runner.process.refusals import MOST_NAMED
+from runner.process.tree.process_tree import look_at
+from runner.process.tree.refusals import MOST_NAMED
 
 Why = Literal[
     "exit", "timeout", "canceled", "lease", "runner-gone", "stopped", "forgotten", "error", "shim-lost"
 ]
 Process = tuple[Annotated[int, Field(gt=1, lt=2**31)], Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]]
 """A pid, and its start in clock ticks since boot."""
-COMMAND = b"from runner.process.shim import main"
-"""Part of the command line of every guard and shim."""
+COMMAND = b"from runner.process.shim"
+"""Part of the command line of every guard and shim, those of an earlier version included."""
 
 
 class InvalidMessage(Exception):

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from runner.process.forking import Launcher
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
+from runner.process.launcher.forking import Launcher
 
-FORKING = b"runner.process.fork_server"
+FORKING = b"runner.process.launcher.fork_server"
 """In the command line of the launcher, and so of what it forks."""
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.process.masking import Masker
-from runner.process.secret_encodings import SHORTEST_ENCODED, encodings
+from runner.process.masking.masker import Masker
+from runner.process.masking.secret_encodings import SHORTEST_ENCODED, encodings
 
 SECRET = "pässwört/+?>~ &1"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.process.masking import FEW, MOST_PLACES, Masker
+from runner.process.masking.masker import FEW, MOST_PLACES, Masker
 
 
 def masked(pieces: Iterable[bytes], secrets: list[str]) -> bytes:

@@ -22,17 +22,17 @@ from domain.backoff import Backoff
 from domain.lifecycle.asyncio_tasks import wait_at_most
 from domain.lifecycle.service import Background
 from runner.clock import boottime
-from runner.process.channels import Channels, open_channels
-from runner.process.fork_server import available
-from runner.process.forked_child import ForkedChild
+from runner.process.launcher.channels import Channels, open_channels
+from runner.process.launcher.fork_server import available
+from runner.process.launcher.forked_child import ForkedChild
 from runner.process.orphans import Adoption
 
-PACKAGES = Path(__file__).parents[2]
+PACKAGES = Path(__file__).parents[3]
 INTERPRETER = (sys.executable, "-I", "-S", "-c")
-# Forks keep this command line, by which guard and shim are recognized (`shim_protocol.COMMAND`).
+# Forks keep this command line, by which guard and shim are recognized (`shim.protocol.COMMAND`).
 PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from runner.process.shim import main; "
-    "from runner.process.fork_server import serve; serve(main)"
+    "import sys; sys.path.append(sys.argv[1]); from runner.process.shim.shim import main; "
+    "from runner.process.launcher.fork_server import serve; serve(main)"
 )
 MOST_LAUNCHES = 64
 """At the same time; the system limits messages and descriptors that wait in a socket."""

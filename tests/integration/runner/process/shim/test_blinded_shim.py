@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
 from tests.integration.runner.harness import DEADLINE, alive, all_gone, new_marker
 from tests.support.waiting import eventually
 
@@ -109,7 +109,7 @@ async def test_a_blinded_guard_ends_what_a_killed_shim_leaves(blinded: Blinded, 
 
 _LISTING = """
 import os, resource, signal
-from runner.process import proc_listing
+from runner.process.tree import proc_listing
 proc_listing.hold()
 child = os.fork()
 if child == 0:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from runner.process.forking import Launcher
+from runner.process.launcher.forking import Launcher
 from runner.process.orphans import Adoption
 from tests.integration.runner.harness import DEADLINE
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
 from runner.process.orphans import Key, nothing_left
-from runner.process.process_tree import look_at
-from runner.process.shim_protocol import this_boot
+from runner.process.shim.protocol import this_boot
+from runner.process.tree.process_tree import look_at
 
 RUNNER, KEY = "host-1", Key("0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", 4)
 STARTED = {"event": "started", "pid": 5, "started_at": "2026-01-01T00:00:00+00:00"}
@@ -73,7 +73,7 @@ def guarded(*processes: Any, **changes: Any) -> str:
 
 async def hear(directory: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[JobEnd, int]:
     """How the runner takes a shim that says `words`, and the pid of that shim."""
-    monkeypatch.setattr("runner.process.launcher.SHIM", _LIAR)
+    monkeypatch.setattr("runner.process.job_process.SHIM", _LIAR)
     (directory / "output").write_text(words, errors="surrogateescape")
     times: dict[str, Any] = {"timeout": None, "lease": None, "grace": 0.1}
     files: dict[str, Any] = {"cwd": directory, "output": directory / "output", "lock": directory / "lock"}

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from runner.process.proc_listing import children
+from runner.process.tree.proc_listing import children
 
 DEAD = "ZX"
 STOPPED = "Tt"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from runner.process.shim_protocol import Facts, written_facts
+from runner.process.shim.protocol import Facts, written_facts
 
 MAX_BYTES = 16 * 1024
 

@@ -22,7 +22,7 @@ from tests.integration.runner.harness import (
     resisting_job,
     submission,
 )
-from tests.integration.runner.process.small_job import FORKING
+from tests.integration.runner.process.launcher.small_job import FORKING
 from tests.support.waiting import eventually
 
 StartProcess = Callable[..., RunnerProcess]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from runner.process.forking import Launcher
-from runner.process.launcher import JobProcess
+from runner.process.job_process import JobProcess
+from runner.process.launcher.forking import Launcher
 from runner.process.orphans import Adoption
-from runner.process.process_tree import DEAD, process_table
+from runner.process.tree.process_tree import DEAD, process_table
 from tests.integration.runner.harness import DEADLINE
-from tests.integration.runner.process.small_job import is_forked, run, small_job
+from tests.integration.runner.process.launcher.small_job import is_forked, run, small_job
 from tests.support.waiting import eventually
 
 WAITING = ["sh", "-c", "echo up; until test -e ../go; do sleep 0.05; done"]
@@ -159,7 +159,7 @@ async def test_one_without_descriptors_is_replaced(launcher: Launcher, tmp_path:
 
 _CANNOT_FORK = """
 import errno, sys; sys.path.append(sys.argv[1])
-from runner.process import fork_server
+from runner.process.launcher import fork_server
 def clone():
     raise OSError(errno.EAGAIN, "")
 fork_server.clone = clone
@@ -170,7 +170,7 @@ fork_server.serve(None)
 async def test_one_that_cannot_fork_tells_why_and_stays(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.process.forking.PROGRAM", _CANNOT_FORK)
+    monkeypatch.setattr("runner.process.launcher.forking.PROGRAM", _CANNOT_FORK)
     await launcher.stop()
     await launcher.start()
     first = await up(launcher)
@@ -199,7 +199,7 @@ async def test_one_that_no_thread_can_wait_for_is_tried_again(
 async def test_one_that_ends_at_once_is_tried_less_and_less(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.process.forking.PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr("runner.process.launcher.forking.PROGRAM", "raise SystemExit(3)")
     with capture_logs() as logs:
         await launcher.stop()
         await launcher.start()

@@ -4,7 +4,7 @@ Standard library only, started without site packages (30 ms, 10 MB). It is a chi
 the job becomes its child, so "no child left" means "no descendant left", even after a fork, setsid or an
 ignored SIGTERM. It kills the job by itself when the runner is gone (end of file on its control pipe) and when
 the lease expires on CLOCK_BOOTTIME, since a stopped runner cannot. Its parent, forked from the same program,
-is its guard (`shim_guard`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
+is its guard (`guard.py`), which expects ticks. Stdin: one JSON line with the job, then `{"lease":
 deadline}`, `{"timeout_at": deadline}` and `{"stop": why, "grace": seconds}`. Stdout: `guarded` with the pids,
 `started`, `refused` once a process may not be signaled, which is then waited for, `ended` once no process is
 left; and a `tick` of the guard every second.
@@ -32,10 +32,11 @@ from typing import Any
 from runner.clock import boottime, this_boot
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory, name_process
-from runner.process import job_start, proc_listing, refusals
-from runner.process.process_tree import look_at, signal_below
-from runner.process.shim_guard import FORWARDED, NOTHING_LEFT, TICK, Guard
-from runner.process.shim_output import Output
+from runner.process.shim import job_start
+from runner.process.shim.guard import FORWARDED, NOTHING_LEFT, TICK, Guard
+from runner.process.shim.output import Output
+from runner.process.tree import proc_listing, refusals
+from runner.process.tree.process_tree import look_at, signal_below
 
 TICK_SECONDS = 0.5  # most that a timer may be late: poll() stops while the host sleeps, BOOTTIME does not
 SWEEP_SECONDS = 0.02

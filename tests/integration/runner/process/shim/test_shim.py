@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.clock import boottime
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
 from tests.integration.runner.harness import alive, all_up, new_marker, resisting_job
 from tests.support.waiting import eventually
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 from collections.abc import Iterable
 
-from runner.process.masking import Masker
+from runner.process.masking.masker import Masker
 
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1024 * 1024

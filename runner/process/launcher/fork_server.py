@@ -24,10 +24,10 @@ from typing import NoReturn
 
 from runner.clock import this_boot
 from runner.isolation.process_traits import die_with_parent, hide_memory, name_process
-from runner.process.job_start import close_others
-from runner.process.masking import Masker
-from runner.process.shim import Shim, now
-from runner.process.shim_guard import FORWARDED, Guard
+from runner.process.masking.masker import Masker
+from runner.process.shim.guard import FORWARDED, Guard
+from runner.process.shim.job_start import close_others
+from runner.process.shim.shim import Shim, now
 
 CLONE_PARENT = 0x8000
 REHEARSALS = 20

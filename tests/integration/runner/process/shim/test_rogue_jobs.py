@@ -13,7 +13,7 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from runner.clock import boottime
 from runner.isolation.cgroup import own_cgroup
-from runner.process.launcher import Job, JobEnd, JobProcess
+from runner.process.job_process import Job, JobEnd, JobProcess
 from tests.integration.runner.conftest import StartRunner
 from tests.integration.runner.harness import (
     DEADLINE,
@@ -25,7 +25,7 @@ from tests.integration.runner.harness import (
     new_marker,
     submission,
 )
-from tests.integration.runner.process.rogue import rogue_job
+from tests.integration.runner.process.shim.rogue import rogue_job
 from tests.support.waiting import eventually
 
 MARKS = {"TOWPATH_TASK_ID": "0198c5a2-7c1e-7bbd-9f5e-0d9a4f6f1c11", "TOWPATH_ATTEMPT": "4"}
