@@ -79,7 +79,7 @@ def release(
     A runner is also asked to stop the task; until then its process may still write.
     """
     from infra.cli.client.http import connect, path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.formats import Column, emit_one
     from infra.cli.output.stderr import say
 
@@ -93,7 +93,7 @@ def release(
 
 
 def _titled(api: Api, claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    from infra.cli.client.titles import Titles
+    from infra.cli.client.tasks.titles import Titles
 
     titles = Titles(api)
     titles.look_up(claim["task_id"] for claim in claims)

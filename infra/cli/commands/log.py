@@ -48,7 +48,7 @@ def trail(
 ) -> None:
     """Show all events of a task, in order."""
     from infra.cli.client.http import path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.event_text import TRAIL
     from infra.cli.output.formats import emit
 
@@ -99,7 +99,7 @@ def events(
     --export writes all of them and ignores --limit.
     """
     event = event_name(event)
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.event_text import WATCHED
     from infra.cli.output.formats import emit
 
@@ -128,7 +128,7 @@ def _connected(url: str | None, data_dir: Path | None) -> Api:
 
 
 def _titled(api: Api, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    from infra.cli.client.titles import Titles
+    from infra.cli.client.tasks.titles import Titles
 
     titles = Titles(api)
     titles.look_up(event["task_id"] for event in events if event["task_id"])
@@ -175,10 +175,10 @@ def watch(
     Both JSON forms are a line per event.
     """
     event = event_name(event)
+    from infra.cli.client.following.stream import events
     from infra.cli.client.http import connect
-    from infra.cli.client.stream import events
-    from infra.cli.client.task_ids import resolve
-    from infra.cli.client.titles import Titles
+    from infra.cli.client.tasks.task_ids import resolve
+    from infra.cli.client.tasks.titles import Titles
     from infra.cli.output.event_text import WATCHED
     from infra.cli.output.formats import emit_line
 

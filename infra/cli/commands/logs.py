@@ -46,9 +46,9 @@ def logs(
 
     Ends with 5 if nothing of it is kept, 1 if its runner does not answer; both print the end of it, if known.
     """
+    from infra.cli.client.following.output import NoOutput
     from infra.cli.client.http import connect
-    from infra.cli.client.output import NoOutput
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.bytes import OutputWriter
 
     with connect(url, data_dir) as api:
@@ -72,7 +72,7 @@ def _print(
     *,
     follow: bool,
 ) -> None:
-    from infra.cli.client.output import offset_of_last_lines, pieces_so_far
+    from infra.cli.client.following.output import offset_of_last_lines, pieces_so_far
     from infra.cli.output.stderr import say
 
     offset = 0 if tail is None else offset_of_last_lines(api, task_id, attempt, tail)
@@ -88,9 +88,9 @@ def _print(
 
 def _follow(api: Api, task_id: str, attempt: int | None, offset: int, write: Callable[[bytes], bool]) -> None:
     """One attempt; without `attempt` the current one, and those that follow it by themselves."""
-    from infra.cli.client.follow import attempt_after
-    from infra.cli.client.output import NoOutput, pieces
-    from infra.cli.client.waiting import saying_what_it_waits_for
+    from infra.cli.client.following.follow import attempt_after
+    from infra.cli.client.following.output import NoOutput, pieces
+    from infra.cli.client.following.waiting import saying_what_it_waits_for
     from infra.cli.output.stderr import say
 
     current, trouble = attempt, None

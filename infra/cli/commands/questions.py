@@ -152,7 +152,7 @@ def answer(
     if choice is not None and text is not None:
         raise typer.BadParameter("give a choice or --text, not both")
     from infra.cli.client.http import connect, path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.formats import Column, emit_one
     from infra.errors.cli_error import CliError
     from infra.errors.exit_codes import Exit

@@ -24,8 +24,8 @@ from infra.cli.arguments.options import (
 from infra.cli.arguments.server_options import DataDirOption
 
 if TYPE_CHECKING:
+    from infra.cli.client.following.live_output import Attempts
     from infra.cli.client.http import Api
-    from infra.cli.client.live_output import Attempts
     from infra.cli.output.bytes import OutputWriter
 
 TRIES = 3
@@ -169,7 +169,7 @@ def _warn_of_options_behind(context: typer.Context, command: list[str]) -> None:
 def _run(
     api: Api, body: dict[str, Any], output: OutputFormat, *, detach: bool, dispatch: bool, keep: bool
 ) -> None:
-    from infra.cli.client.interruption import interrupting
+    from infra.cli.client.following.interruption import interrupting
     from infra.lock.ids import uuid7
 
     body = {"id": uuid7(), **body}
@@ -179,7 +179,7 @@ def _run(
             task = _create(api, body, dispatch)
         except KeyboardInterrupt:
             if stays and not keep:
-                from infra.cli.client.follow import withdraw
+                from infra.cli.client.following.follow import withdraw
 
                 withdraw(api, body["id"])
             raise
@@ -191,8 +191,8 @@ def _run(
 
 def _stay(api: Api, task: dict[str, Any], output: OutputFormat, *, keep: bool) -> NoReturn:
     """Show what happens until the task has ended, and exit as it ended."""
-    from infra.cli.client.follow import Left, stay
-    from infra.cli.client.live_output import Attempts
+    from infra.cli.client.following.follow import Left, stay
+    from infra.cli.client.following.live_output import Attempts
     from infra.cli.output.bytes import OutputWriter
     from infra.cli.output.formats import emit_one
     from infra.cli.output.stderr import say

@@ -99,7 +99,7 @@ def task(
 ) -> None:
     """Show a task and the tail of its output."""
     from infra.cli.client.http import connect, path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.task_view import show_task
 
     with connect(url, data_dir) as api:
@@ -115,7 +115,7 @@ def why(
 ) -> None:
     """Say what a task waits for, or what ended it."""
     from infra.cli.client.http import connect, path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.formats import emit_one, print_data
     from infra.cli.output.stderr import folded, plain
 
@@ -205,9 +205,9 @@ def wait(
 
     Ends with 0 if it succeeded, 3 if not, 6 if it did not get its lock, 8 if it has not ended in time.
     """
-    from infra.cli.client.follow import wait_until_ended
+    from infra.cli.client.following.follow import wait_until_ended
     from infra.cli.client.http import connect
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.task_view import show_task
     from infra.errors.cli_error import exit_of
 
@@ -229,9 +229,9 @@ def _command(
 ) -> None:
     if (id is None) is not selected.given:
         raise typer.BadParameter("give a task's id, or options that select tasks, such as --status")
-    from infra.cli.client.bulk import act_on_many
     from infra.cli.client.http import connect, path
-    from infra.cli.client.task_ids import resolve
+    from infra.cli.client.tasks.bulk import act_on_many
+    from infra.cli.client.tasks.task_ids import resolve
     from infra.cli.output.formats import emit, emit_one
     from infra.cli.output.task_view import LIST
 

@@ -22,8 +22,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from infra.cli.client.following.output import pieces
 from infra.cli.client.http import Api
-from infra.cli.client.output import pieces
 from infra.runtime.http_server import bind, serve
 from tests.bench.baselines.bare_hops import bare_hops
 from tests.bench.child import Child, run_loop

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from domain.log.position import Position
-from infra.cli.client.stream import parse
+from infra.cli.client.following.stream import parse
 from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.infra.cli.fake_api import FakeApi
 from tests.unit.infra.cli.shapes import TASK_ID, event

@@ -10,7 +10,7 @@ import unicodedata
 
 import pytest
 
-from infra.cli.client.output import BLOCK
+from infra.cli.client.following.output import BLOCK
 from infra.cli.output.bytes import harmless
 from infra.cli.output.stderr import plain
 from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin, Towpath, environment

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from infra.cli.client.following.output import pieces
 from infra.cli.client.http import Api
-from infra.cli.client.output import pieces
 from infra.cli.output.stderr import say
 from infra.errors.cli_error import CliError
 

@@ -2,7 +2,7 @@
 
 Every event is delivered once and in order: a new connection resumes at the last `id:` seen, which the server
 also sends at the start and between events. If the log was replaced meanwhile, the reader gets a message and
-all events after the last seen one that still exists (`infra.cli.client.resume`). Lines end at line feeds
+all events after the last seen one that still exists (`resume.py`). Lines end at line feeds
 only: JSON may hold other characters that Python counts as line ends.
 """
 
@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from domain.backoff import Backoff
 from domain.log.position import BEYOND, OTHER_LOG, Position
 from infra.cli.client.answers import Answer, parsed
+from infra.cli.client.following.resume import LastSeen
 from infra.cli.client.http import Api, Json, Silent, Unreachable
-from infra.cli.client.resume import LastSeen
 from infra.cli.output.stderr import say
 from infra.errors.cli_error import CliError
 

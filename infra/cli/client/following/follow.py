@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from domain.backoff import Backoff
 from domain.task.transitions import TERMINAL
+from infra.cli.client.following.stream import events
+from infra.cli.client.following.waiting import saying_what_it_waits_for
 from infra.cli.client.http import Api, Json, Overloaded, Unreachable, path
-from infra.cli.client.stream import events
-from infra.cli.client.waiting import saying_what_it_waits_for
 from infra.cli.output.event_text import kind_of
 from infra.cli.output.stderr import say
 from infra.cli.output.task_view import next_attempt

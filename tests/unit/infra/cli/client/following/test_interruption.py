@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from infra.cli.client.interruption import interrupting
+from infra.cli.client.following.interruption import interrupting
 
 GROUP = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from infra.cli.client.http import Api
-from infra.cli.client.task_ids import resolve
+from infra.cli.client.tasks.task_ids import resolve
 from infra.errors.cli_error import CliError
 from infra.errors.exit_codes import Exit
 
