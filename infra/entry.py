@@ -14,6 +14,6 @@ def main() -> None:
         from infra.lock.command import main as lock
 
         lock(sys.argv[2:])
-    from infra.cli import main as towpath
+    from infra.cli.app import main as towpath
 
     towpath()

@@ -1,11 +1,4 @@
-"""`towpath backup` and `towpath restore`.
+"""`towpath backup` and `towpath restore`: copies of the streams that cannot be rebuilt.
 
-Start with `backup_and_restore.py`.
+Start with `backup_and_restore.py`. Only the two commands import it.
 """
-
-from __future__ import annotations
-
-from infra.backup.backup_and_restore import backup, restore
-from infra.backup.errors import BackupError
-
-__all__ = ["BackupError", "backup", "restore"]

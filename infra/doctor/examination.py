@@ -28,7 +28,7 @@ from domain.ports.log import Clock
 from infra.config.settings import Settings
 from projections.folding.snapshots import take_up
 
-_CHECKPOINTS = (("locks", None), ("view", "locks"))
+_SNAPSHOTS = (("locks", None), ("view", "locks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Examination:
         return LockState(table, sorted(workspace for workspace, _ in due))
 
     async def _restored(self) -> LockTable:
-        for name, part in _CHECKPOINTS:
+        for name, part in _SNAPSHOTS:
             saved = await take_up(self.snapshots, self.reader, name)
             if saved is not None:
                 return LockTable.restore(saved[1] if part is None else saved[1][part])

@@ -122,7 +122,7 @@ BUGS: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    from infra.cli import main
+    from infra.cli.app import main
 
     bug = sys.argv.pop(1)
     BUGS[bug]()

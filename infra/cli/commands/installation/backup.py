@@ -47,7 +47,7 @@ def backup(
     settings = installation_settings(
         on_copy=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
     )
-    from infra.backup import backup as work
+    from infra.backup.backup_and_restore import backup as work
 
     _run(work, settings, directory, output)
 
@@ -70,7 +70,7 @@ def restore(
     settings = server_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error")
     from functools import partial
 
-    from infra.backup import restore as work
+    from infra.backup.backup_and_restore import restore as work
 
     _run(partial(work, public_keys=tuple(public_key or ())), settings, directory, output)
 
@@ -78,7 +78,7 @@ def restore(
 def _run(work: Work, settings: Settings, directory: Path, output: OutputFormat) -> None:
     import asyncio
 
-    from infra.backup import BackupError
+    from infra.backup.errors import BackupError
     from infra.cli.output.formats import Column, emit
     from infra.cli.output.stderr import say, say_progress
     from infra.config.settings import SettingsError

@@ -67,7 +67,7 @@ def doctor(
         nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, log_level="error"
     )
     from infra.cli.output.formats import Column, emit
-    from infra.doctor import run_doctor
+    from infra.doctor.doctor import run_doctor
     from infra.errors.exit_codes import Exit
 
     with nats_failures():

@@ -10,7 +10,8 @@ import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from infra.backup import BackupError, backup, restore
+from infra.backup.backup_and_restore import backup, restore
+from infra.backup.errors import BackupError
 from infra.config.settings import Settings
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams

@@ -15,7 +15,7 @@ from adapters.runners.heartbeats import JetStreamHeartbeats
 from domain.protocol import Heartbeat
 from infra.audit.verification import VerifyOptions, verify
 from infra.composition import open_checkpoint_signer, open_core
-from infra.doctor import examine
+from infra.doctor.doctor import examine
 from infra.doctor.examination import Patience
 from infra.nats.accounts import LOG_CONSUMERS
 from infra.nats.connection import NatsUnavailable, connect

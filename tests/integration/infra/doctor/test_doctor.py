@@ -27,8 +27,9 @@ from domain.log.record import Recorded
 from domain.ports.queues import Due
 from domain.protocol import Heartbeat
 from infra.config.settings import Settings
-from infra.doctor import Finding, examine
+from infra.doctor.doctor import examine
 from infra.doctor.examination import Patience, examining
+from infra.doctor.finding import Finding
 from infra.doctor.work import read_model
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams

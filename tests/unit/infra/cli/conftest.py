@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 
-from infra.cli import main
+from infra.cli.app import main
 from tests.unit.infra.cli.fake_api import FakeApi, serving
 
 TOWPATH = Path(sys.executable).with_name("towpath")

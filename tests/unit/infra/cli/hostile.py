@@ -9,7 +9,7 @@ from typing import Any
 
 import typer.main
 
-from infra.cli import app
+from infra.cli.app import app
 from infra.errors.exit_codes import Exit
 from tests.unit.infra.cli.shapes import TASK_ID
 

@@ -8,7 +8,7 @@ import shlex
 import pytest
 import typer.main
 
-from infra.cli import app
+from infra.cli.app import app
 from infra.documents.write import DOCS, REPO
 
 PAGES = [REPO / "README.md", *sorted(DOCS.glob("*.md"))]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.cli import app
+from infra.cli.app import app
 from tests.unit.infra.cli.conftest import Towpath
 from tests.unit.infra.cli.hostile import every_command
 
@@ -50,7 +50,7 @@ COMMANDS = [*CLIENT, "workspaces", "dead", "version", *SERVERS]
 def test_help_imports_nothing_that_costs() -> None:
     code = (
         "import sys; sys.argv = ['towpath', '--help']\n"
-        "from infra.cli import main\n"
+        "from infra.cli.app import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         f"print([name for name in {COSTLY!r} if name in sys.modules], file=sys.stderr)"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from infra.cli import app
+from infra.cli.app import app
 from infra.errors.advice import OPTIONS, for_people
 from infra.lock.options import parser
 from tests.support.repository import REPO

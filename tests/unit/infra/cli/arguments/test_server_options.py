@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.cli import app
+from infra.cli.app import app
 from infra.errors.cli_error import CliError
 
 ID = "0190aaaa-0000-7000-8000-000000000001"

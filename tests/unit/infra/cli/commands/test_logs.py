@@ -31,7 +31,7 @@ def api(api: FakeApi) -> FakeApi:
 
 def raw(api: FakeApi, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-c", "from infra.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from infra.cli.app import main; main()", *arguments],
         env=environment(api),
         capture_output=True,
         timeout=TIMEOUT_SECONDS,
