@@ -1,4 +1,5 @@
-"""The control plane's side of runners: submissions to them, heartbeats from them.
+"""The control plane's side of runners: submissions to them, heartbeats and output from them.
 
-Start with `submission.py`.
+Start with `submission.py`. It may import `adapters/nats` and the codec of `adapters/event_store`; only
+`infra` imports it.
 """

@@ -1,4 +1,4 @@
 """Prometheus metrics: one registry per application, refreshed on scrape.
 
-Start with `registry.py`.
+Start with `registry.py`. Routes and reports count here; it reads `api/queries/figures`.
 """

@@ -1,4 +1,4 @@
 """Server-sent events: the log from any position and then live, for readers of any speed.
 
-Start with `event_stream.py`.
+Start with `event_stream.py`. Routes import it; it may import `api/queries`.
 """

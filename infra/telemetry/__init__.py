@@ -1,4 +1,4 @@
 """Logging and OpenTelemetry traces.
 
-Start with `logging.py`.
+Start with `logging.py`. The composition root and the processes import it; only here is OpenTelemetry known.
 """

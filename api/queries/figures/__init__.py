@@ -1,4 +1,5 @@
-"""What there is right now, in figures, and what of it needs a person.
+"""Figures of the present for Prometheus and the overview, and what of them needs a person.
 
-Start with `stock.py`, which Prometheus reads, too; `overview.py` adds what `attention.py` finds.
+Start with `stock.py`, which Prometheus reads, too; `overview.py` adds what `attention.py` finds. The routes
+of operations and `api/metrics` import it.
 """
