@@ -39,7 +39,7 @@ from domain.task.transitions import TERMINAL, Status
 from domain.workspaces.paths import normalise_lock_paths, normalise_root
 from infra.audit.findings import VerifyReport
 from infra.audit.message import BadForm, Parsed, leaf_of, parse
-from infra.audit.task_states import TaskState, TaskStates
+from infra.audit.task_states import AuditedState, TaskStates
 
 _ENDS = frozenset(status.value for status in TERMINAL)
 
@@ -164,7 +164,7 @@ class Auditor:
             if event.event == "dispatched" and (state := self._states.get(event.subject_id)) and state.row:
                 leave_queue(state.row)
 
-    def _link(self, parsed: Parsed, line: _Line | TaskState) -> None:
+    def _link(self, parsed: Parsed, line: _Line | AuditedState) -> None:
         """Check version and chain against `line`, then advance `line`."""
         event = parsed.event
         if event.version != line.version + 1:
@@ -208,7 +208,7 @@ class Auditor:
         elif name == "dispatched":
             self._states.reopened(event.subject_id)
 
-    def _begin(self, parsed: Parsed, event: Recorded, state: TaskState | None) -> None:
+    def _begin(self, parsed: Parsed, event: Recorded, state: AuditedState | None) -> None:
         """Take up a task by its first event, unless it has a `state`, or begins with another event."""
         if state is not None or event.event != "created":
             words = "is created twice" if state else f"begins with {event.event}"
@@ -216,7 +216,7 @@ class Auditor:
                 event.seq, "transition", f"task {event.subject_id} {words} at sequence {event.seq}"
             )
             return
-        state = TaskState(0, FIRST_CHAIN, 0, TaskTrace.of(event))
+        state = AuditedState(0, FIRST_CHAIN, 0, TaskTrace.of(event))
         self._link(parsed, state)
         if self._with_rows:
             state.row = created_row(event)
@@ -254,7 +254,7 @@ class Auditor:
             LOCK_FACTS[name](state.row, event)
 
 
-def _fold_row(state: TaskState, event: Recorded) -> None:
+def _fold_row(state: AuditedState, event: Recorded) -> None:
     """Fold an event of a task into the rows that the read model must have of it."""
     row = state.row
     before = row["lock_state"]

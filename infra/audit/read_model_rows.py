@@ -24,7 +24,7 @@ from adapters.read_model.tables import (
     tasks,
 )
 from infra.audit.findings import VerifyReport
-from infra.audit.task_states import TaskState, TaskStates, digest_of
+from infra.audit.task_states import AuditedState, TaskStates, digest_of
 
 CHUNK = 2_000
 _TASK = tuple(column.name for column in tasks.columns)
@@ -43,7 +43,7 @@ class HeldInterval(NamedTuple):
     last: int
 
 
-def rows_digest(state: TaskState) -> bytes:
+def rows_digest(state: AuditedState) -> bytes:
     """The rows that the read model must hold for a task, as bytes to compare."""
     row = state.row
     if not row:

@@ -26,7 +26,7 @@ SPILLED_AT_ONCE = 3_000
 
 
 @dataclass(slots=True)
-class TaskState:
+class AuditedState:
     """One task at a position: its chain's end, its trace, and its rows in the read model.
 
     `last_seq` is that of the last event or lock event about it. `row` is empty if rows are not compared.
@@ -50,9 +50,9 @@ class TaskState:
 class TaskStates:
     """Task states by id. `digest` converts a state's rows to bytes that can be compared."""
 
-    def __init__(self, digest: Callable[[TaskState], bytes]) -> None:
+    def __init__(self, digest: Callable[[AuditedState], bytes]) -> None:
         self._digest = digest
-        self._known: dict[str, TaskState] = {}
+        self._known: dict[str, AuditedState] = {}
         self._ended: dict[str, None] = {}
         self._directory = tempfile.TemporaryDirectory(prefix="towpath-verify-")
         self._file = sqlite3.connect(f"{self._directory.name}/tasks.db", isolation_level=None)
@@ -70,7 +70,7 @@ class TaskStates:
         self._file.close()
         self._directory.cleanup()
 
-    def get(self, task_id: TaskId) -> TaskState | None:
+    def get(self, task_id: TaskId) -> AuditedState | None:
         """The task's state; None if it was not added. One that succeeded may have lost all but its status."""
         state = self._known.get(task_id)
         if state is not None or task_id > self._highest:
@@ -79,13 +79,13 @@ class TaskStates:
         if found is None:
             return None
         if found[1] is None:
-            return TaskState(0, "", found[0], TaskTrace(Status.SUCCEEDED))
+            return AuditedState(0, "", found[0], TaskTrace(Status.SUCCEEDED))
         self._file.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
         state = self._known[task_id] = _restored(found[1])
         self._ended[task_id] = None
         return state
 
-    def add(self, task_id: TaskId, state: TaskState) -> None:
+    def add(self, task_id: TaskId, state: AuditedState) -> None:
         """Add a new task."""
         self._known[task_id] = state
 
@@ -143,7 +143,7 @@ def digest_of(values: Any) -> bytes:
     return blake2b(orjson.dumps(values), digest_size=16).digest()
 
 
-def _kept(state: TaskState) -> bytes:
+def _kept(state: AuditedState) -> bytes:
     return orjson.dumps(
         [
             state.version,
@@ -156,10 +156,10 @@ def _kept(state: TaskState) -> bytes:
     )
 
 
-def _restored(kept: bytes) -> TaskState:
+def _restored(kept: bytes) -> AuditedState:
     version, chain, last_seq, trace, row, grants = orjson.loads(kept)
     status, *rest = trace
-    return TaskState(
+    return AuditedState(
         version,
         chain,
         last_seq,

@@ -18,7 +18,7 @@ CLAIM_SECONDS = 30.0
 END_SECONDS = 10.0
 
 
-class Refused(Exception):
+class ClaimRefused(Exception):
     """The lock was not granted; the message says who holds it."""
 
 
@@ -66,7 +66,7 @@ class Claims:
         return task_id in self._held
 
     async def claim(self, workspace: str, paths: Sequence[str], shared: bool, title: str) -> dict[str, Any]:
-        """Acquire now or not at all; the claim. Raises Refused, TowpathError."""
+        """Acquire now or not at all; the claim. Raises ClaimRefused, TowpathError."""
         return (await self._whole(self._entered(workspace, list(paths), shared, title))).shown()
 
     async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
@@ -82,9 +82,9 @@ class Claims:
             async with asyncio.timeout(CLAIM_SECONDS):
                 await lock.__aenter__()
         except (problems.WorkspaceLocked, LockNotGranted) as refused:
-            raise Refused(await self._why(lock.task_id, refused)) from None
+            raise ClaimRefused(await self._why(lock.task_id, refused)) from None
         except TimeoutError:
-            raise Refused(f"the control plane granted nothing within {CLAIM_SECONDS:g} s") from None
+            raise ClaimRefused(f"the control plane granted nothing within {CLAIM_SECONDS:g} s") from None
         self._held[lock.task_id] = claim = Claim(workspace, paths, shared, lock)
         return claim
 

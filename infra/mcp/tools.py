@@ -21,7 +21,7 @@ from infra.mcp.bounded import (
     shown_range,
     shown_task,
 )
-from infra.mcp.claims import Claims, Refused
+from infra.mcp.claims import ClaimRefused, Claims
 from infra.mcp.places import workspace_here, workspaces
 from towpath_client import AsyncClient, LockLost, Task, TimedOut, TowpathError
 
@@ -58,7 +58,7 @@ class Tools:
         async def answering(*args: P.args, **kwargs: P.kwargs) -> Json:
             try:
                 answer = await tool(*args, **kwargs)
-            except (TowpathError, Refused, ValueError) as error:
+            except (TowpathError, ClaimRefused, ValueError) as error:
                 raise ToolError(str(error)) from error
             lost = self._claims.lost()
             return {**answer, "lost_claims": lost} if lost else answer

@@ -32,8 +32,8 @@ from runner.process.shim.protocol import (
     Guarded,
     InvalidMessage,
     Over,
-    Refused,
     Said,
+    SignalRefused,
     Started,
     Why,
     keepers,
@@ -230,7 +230,7 @@ class JobProcess:
                 raise InvalidMessage("named its processes twice")
             self._guarded = True
             self._learn(said)
-        if isinstance(said, Refused):
+        if isinstance(said, SignalRefused):
             self._watch.refusing = said.processes
             if self._refused is None:
                 log.warning("a process of a job cannot be ended", why=warning(said.message, said.why))

@@ -114,14 +114,14 @@ class FilterQuery(BaseModel):
         return EventSelection(self.task_id, self.workspace, tuple(self.event), self.actor, upto)
 
 
-class Span(BaseModel):
+class Period(BaseModel):
     """From when, and up to when."""
 
     from_: Point | None = Field(default=None, alias="from")
     to: Point | None = None
 
 
-class EventQuery(FilterQuery, Span, PageQuery):
+class EventQuery(FilterQuery, Period, PageQuery):
     """Query of `GET /events`; `cursor` goes before `after_seq`, the further of which and `from` counts.
 
     With `before_seq`, `cursor` goes on before what it names.
@@ -132,7 +132,7 @@ class EventQuery(FilterQuery, Span, PageQuery):
     )
 
 
-class TrailQuery(Span, PageQuery):
+class TrailQuery(Period, PageQuery):
     """Query of `GET /tasks/{id}/events`."""
 
     event: EventNames = []
@@ -241,23 +241,23 @@ async def event(seq: Seq, parts: Parts) -> Response:
     return in_slices(orjson.dumps(found[0].as_json()))
 
 
-async def _start(parts: ApiParts, span: Span, cursor: str | None, after: int) -> LogSeq:
+async def _start(parts: ApiParts, period: Period, cursor: str | None, after: int) -> LogSeq:
     """The sequence after which the page begins. Events at exactly `from` are included."""
     if cursor is not None:
         return await check_position(parts.log, cursor_position(cursor), parts.view)
     if after:
         await check_position(parts.log, Position(after), parts.view)
-    if span.from_ is None:
+    if period.from_ is None:
         return LogSeq(after)
-    if isinstance(span.from_, int):
-        return LogSeq(max(after, span.from_ - 1))
-    return max(LogSeq(after), await parts.past.position(span.from_ - timedelta(microseconds=1)))
+    if isinstance(period.from_, int):
+        return LogSeq(max(after, period.from_ - 1))
+    return max(LogSeq(after), await parts.past.position(period.from_ - timedelta(microseconds=1)))
 
 
-async def _end(parts: ApiParts, span: Span) -> LogSeq | None:
-    if span.to is None or isinstance(span.to, int):
-        return span.to
-    return await parts.past.position(span.to)
+async def _end(parts: ApiParts, period: Period) -> LogSeq | None:
+    if period.to is None or isinstance(period.to, int):
+        return period.to
+    return await parts.past.position(period.to)
 
 
 def _pages(request: Request) -> EventPages:

@@ -19,7 +19,7 @@ MOST_TRIES = 1000
 FEW = 100
 """Up to so many byte strings, looking for each is faster than looking at each position (13 MB/s)."""
 
-Span = tuple[int, int]
+Interval = tuple[int, int]
 
 
 def secret_forms(secrets: Iterable[str]) -> list[bytes]:
@@ -93,14 +93,14 @@ class Masker:
                 return begin + at
         return len(data)
 
-    def _spans(self, data: bytes) -> list[Span]:
+    def _spans(self, data: bytes) -> list[Interval]:
         """Where secrets are, in order; overlapping ones are one. Too many: all of `data`."""
         places = []
         for place in self._each_form(data) if len(self._forms) <= FEW else self._each_position(data):
             places.append(place)
             if len(places) > MOST_PLACES:
                 return [(0, len(data))]
-        merged: list[Span] = []
+        merged: list[Interval] = []
         for start, end in sorted(places):
             if merged and start < merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
@@ -108,14 +108,14 @@ class Masker:
                 merged.append((start, end))
         return merged
 
-    def _each_form(self, data: bytes) -> Iterator[Span]:
+    def _each_form(self, data: bytes) -> Iterator[Interval]:
         for form in self._forms:
             at = data.find(form)
             while at >= 0:
                 yield at, at + len(form)
                 at = data.find(form, at + 1)
 
-    def _each_position(self, data: bytes) -> Iterator[Span]:
+    def _each_position(self, data: bytes) -> Iterator[Interval]:
         heads = self._by_head
         for at in [at for at in range(len(data)) if data[at : at + SHORTEST_SECRET] in heads]:
             for form in heads[data[at : at + SHORTEST_SECRET]]:

@@ -55,7 +55,7 @@ class Started(BaseModel):
     started_at: AwareDatetime
 
 
-class Refused(BaseModel):
+class SignalRefused(BaseModel):
     """Processes that could not be signaled; `why` the job is being ended."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -75,7 +75,7 @@ class Over(BaseModel):
     message: str | None = None
 
 
-Said = Guarded | Tick | Started | Refused | Over
+Said = Guarded | Tick | Started | SignalRefused | Over
 _LINE: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="event")])
 
 
