@@ -1,4 +1,4 @@
-"""Who calls: the token's role and name, and on whose behalf it acts.
+"""Callers: a token's role and name, and on whose behalf it acts.
 
 A token marked `+behalf` may send `Towpath-On-Behalf-Of: <kind>:<id>[:<name>]` and `Towpath-Role: <role>`.
 From any other token they get 403, since ignoring them would record another actor than the caller meant. An

@@ -1,4 +1,4 @@
-"""The console's cookie on requests and responses: where it counts, and what must stand beside it.
+"""The console's session cookie on requests and responses, protected against cross-site requests (CSRF).
 
 A browser adds a cookie whichever page asks, so a request that changes something must also prove that the
 console sent it: with a header that a page of another origin can add only if CORS permits it, which the API

@@ -1,4 +1,4 @@
-"""What has changed, for pages that show lists: which tasks and workspaces, never how.
+"""The change feed, for pages that show lists: which tasks and workspaces have changed, never how.
 
 One follower a process reads the log for all streams, while there are any, and keeps the last changes; so a
 stream costs no read of its own unless it resumes further back. A change is announced only after the read

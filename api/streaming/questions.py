@@ -1,4 +1,4 @@
-"""A question as it is, or as soon as it is answered: the long poll of a job that waits.
+"""Long poll of a question: returns it as soon as it is answered, or unanswered after a time.
 
 A waiting request holds no slot of the admission; it counts as a live stream, and is refused where no stream
 is free. It is woken by this process's fold of the log, and what it answers is confirmed by the leader.

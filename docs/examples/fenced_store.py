@@ -1,10 +1,10 @@
-"""A small store that lets nobody write whose grant is older than one that has written already.
+"""A small store that rejects a write under a grant older than one that has written already.
 
     python fenced_store.py FILE put KEY VALUE
     python fenced_store.py FILE get KEY
 
 `put` reads TOWPATH_WORKSPACE and TOWPATH_LOCK_TOKEN, as every job with a workspace has them.
-The token is checked and raised in the same transaction as the write: between the two nobody else can come.
+The token is checked and raised in the same transaction as the write: no other writer comes between the two.
 Exit code 4: a later grant has written here, so this process is a leftover and should stop.
 """
 

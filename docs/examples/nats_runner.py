@@ -63,7 +63,7 @@ async def main() -> None:
 
 
 async def subscribe(js):
-    """The consumer that all runners of a pool share; whoever comes first makes it."""
+    """The consumer that all runners of a pool share; the first of them creates it."""
     name, subject = f"pool-{POOL}", f"towpath.submit.{POOL}"
     try:
         await js.consumer_info("TOWPATH_SUBMIT", name)

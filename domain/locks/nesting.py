@@ -1,4 +1,4 @@
-"""Whether a claim waits for a task in whose command it is made: that wait would never end.
+"""Deadlock by nesting: a claim that waits for the task in whose command it is made would wait for itself.
 
 Standard library only: `towpath lock` loads it before it has the lock.
 """

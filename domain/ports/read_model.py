@@ -95,7 +95,7 @@ class Failures(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many failed that nobody wanted to."""
+        """How many failed, without those on request."""
         return sum(self.by_status.values())
 
 

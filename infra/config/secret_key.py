@@ -36,7 +36,7 @@ def load_or_make(data_dir: Path) -> tuple[bytes, ...]:
     if not keys or not all(re.fullmatch(rf"[0-9a-f]{{{KEY_BYTES * 2}}}", key) for key in keys):
         raise ValueError(
             f"{path} does not hold a key of {KEY_BYTES * 2} hex digits per line: restore it from a backup; "
-            "deleting it makes a new key, with which env values already in the log stay encrypted for ever"
+            "deleting it makes a new key, which cannot decrypt the env values already in the log"
         )
     return tuple(key.encode() for key in keys)
 

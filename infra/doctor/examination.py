@@ -1,4 +1,4 @@
-"""What the checks share: one connection, its readers, and the current lock table.
+"""The examination that all checks share: one connection, its readers, and the current lock table.
 
 The doctor changes nothing. It opens the read model as it is and creates no tables, streams or consumers: what
 is missing is a finding.

@@ -1,4 +1,4 @@
-"""`towpath lock` begins here: options, URL, the fork of the keeper; then this process becomes the front."""
+"""Entry of `towpath lock`: options, URL, the fork of the keeper; then this process becomes the front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `towpath lock` asks of the control plane, as an operator and as a runner with a key of its own."""
+"""The API's requests of `towpath lock`, as an operator and as a runner with a key of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `towpath lock` ends before its command has run: an exit code, and a sentence on stderr."""
+"""The error that ends `towpath lock` before its command has run: an exit code, and a sentence on stderr."""
 
 from __future__ import annotations
 

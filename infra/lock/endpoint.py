@@ -1,4 +1,4 @@
-"""Where the API is, and the token for it: as for every command, without reading all settings."""
+"""Finds the API's URL and token as every command does, but without reading all settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which workspace the agent is in: the registered one whose root contains the directory of this process."""
+"""The agent's workspace: the registered one whose root contains the directory of this process."""
 
 from __future__ import annotations
 

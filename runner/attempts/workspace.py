@@ -1,4 +1,4 @@
-"""Where a job may work and what it sees: roots, working directory, environment.
+"""A job's surroundings: the roots that it may work below, its working directory and its environment.
 
 Roots are compared after resolving symlinks, so that no link below a root leads out of it. A workspace's root
 must be a resolved path: the control plane compares roots as text, so two names of one directory would have

@@ -1,4 +1,4 @@
-"""What runs and what waits for whom, as a few lines that name tasks: for the overview."""
+"""Activity, for the overview: a few running tasks, and waiting ones with the task each is behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What needs a person: each as a sentence, with what it is about and where to look."""
+"""Findings that need a person: each a sentence, with its subject and where to look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is there right now, in figures: for Prometheus and for the overview.
+"""Figures of the present (tasks, locks, runners, dead letters), for Prometheus and for the overview.
 
 Each query has a timeout, and a failed one leaves only its own figures unknown (None). None of them grows with
 the history of the log.

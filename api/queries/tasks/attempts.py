@@ -1,4 +1,4 @@
-"""What is known of one attempt of a task: the current one, or an earlier one from the log."""
+"""Facts about one attempt of a task: the current one, or an earlier one from the log."""
 
 from __future__ import annotations
 

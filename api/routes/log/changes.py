@@ -1,4 +1,4 @@
-"""What has changed, as a live stream for pages: which tasks and workspaces to read again."""
+"""The change feed as a live stream for pages: which tasks and workspaces to read again."""
 
 from __future__ import annotations
 

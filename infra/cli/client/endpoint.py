@@ -1,4 +1,4 @@
-"""Where the API is, read from few variables: loading all settings takes longer than most commands.
+"""Finds the API's URL and token in few variables: loading all settings takes longer than most commands.
 
 It decides only plain cases, where the settings would find the same without an error.
 """

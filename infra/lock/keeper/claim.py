@@ -1,4 +1,4 @@
-"""The way to the lock: claim it, wait for the grant, and report `running`, before which nothing starts."""
+"""Acquires the lock: records the claim, waits for its grant, and passes the start gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is reported of the command's end, what the user is told about it, and the exit code."""
+"""The end of the command: its report, the message for the user, and the exit code."""
 
 from __future__ import annotations
 

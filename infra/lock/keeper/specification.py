@@ -1,4 +1,4 @@
-"""What to lock and what to record: the workspace around a directory, paths in it, the command as text."""
+"""The specification of the lock's task: the workspace around a directory, paths in it, the command's text."""
 
 from __future__ import annotations
 

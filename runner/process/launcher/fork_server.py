@@ -75,7 +75,7 @@ def _rehearse() -> None:
         shim.listen(0)
         guard.step()
         shim.reap()
-        shim.tell("rehearsed", at=now())  # nobody reads the launcher's output
+        shim.tell("rehearsed", at=now())  # the launcher's output has no reader
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, *FORWARDED):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What is told of processes that a shim must end and may not signal, since they have gained privileges.
+"""Messages about processes that a shim must end and may not signal, since they have gained privileges.
 
 Such a process ends when it likes. Guard and shim stay until then, so a job never ends with a process left;
 but its lease may. Standard library only: the shim imports it.

@@ -1,4 +1,4 @@
-"""Whether the leader of a replicated stream still has its majority, so that its answers are the newest.
+"""Leader quorum: whether the leader of a replicated stream still has its majority, so answers are newest.
 
 A leader that was cut off goes on answering reads for ten seconds and more, while the others elect a new one
 after four. JetStream has no read that asks the majority, but the stream's info tells how long ago the leader

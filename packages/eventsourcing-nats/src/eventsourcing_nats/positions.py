@@ -1,4 +1,4 @@
-"""How far a program has processed the notifications of others: one subject per tracked application.
+"""Tracking: how far a program has processed the notifications of others, one subject per application.
 
 A position only moves ahead. The compare-and-set is on the last record of that application, so of two
 processors of one notification one is refused, and with it the events that it wanted to store in the same

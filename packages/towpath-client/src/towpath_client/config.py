@@ -1,4 +1,4 @@
-"""Where the API is and what one may do there: arguments, else the variables of the `towpath` command."""
+"""Configuration: the API's URL and token, from arguments, else the variables of the `towpath` command."""
 
 from __future__ import annotations
 

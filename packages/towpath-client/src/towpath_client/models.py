@@ -1,4 +1,4 @@
-"""What the API answers. Fields that this version does not know are kept, and new words of a status are taken.
+"""Models of the API's answers, which keep unknown fields and accept new words of a status.
 
 So a program goes on with a newer API. `model_extra` has the unknown fields.
 """

@@ -1,4 +1,4 @@
-"""Whether a claim waits for a task in whose command this program runs: that wait would never end."""
+"""Deadlock by nesting: a claim that waits for the task in whose command this program runs."""
 
 from __future__ import annotations
 
