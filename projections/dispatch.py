@@ -89,6 +89,7 @@ class Dispatch:
             fact: LockPayload = event.data
             task_id, attempt = fact["task_id"], fact["attempt"]
             if event.event == "granted":
+                # whether the grant is void is known only to a fold that has reached it
                 await self._grants.caught_up(event.seq)
                 await self._send(task_id, attempt, FencingToken(event.seq), event.at)
             elif event.event == "refused":
@@ -150,6 +151,7 @@ class Dispatch:
         except EnvUnreadable as error:
             await self._tasks.submit_failed(task_id, attempt, "rejected", str(error), ACTOR)
             return
+        # before the submission: after a crash in between, the watchdog finds the attempt
         await self._arm(task_id, attempt, since)
         try:
             outcome = await self._runners.submit(submission, task.spec.pool)

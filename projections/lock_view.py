@@ -167,6 +167,7 @@ class FoldedLockView:
             return "void"
         if self._table.valid_grant(task_id, attempt) is not None:
             return "granted"
+        # decided and over before this request looked
         past = self._past.get((task_id, attempt))
         if past is not None:
             return "refused" if past.event == "refused" else "granted"

@@ -68,6 +68,7 @@ class LockProjection:
             async for batch in self._reader.follow(self.table.seq):
                 changed: Iterable[WorkspaceId] = await self._fold_all(batch)
                 if behind:
+                    # what is due behind the log's end may have been appended long ago
                     if self.table.seq < start:
                         continue
                     behind, changed = False, self.table.pending()
@@ -110,6 +111,7 @@ class LockProjection:
 
     def _decide(self, workspaces: Iterable[WorkspaceId], workers: asyncio.TaskGroup) -> None:
         for workspace in workspaces:
+            # its worker decides again after each append, with all that is folded by then
             if workspace in self._working:
                 continue
             fact = self.table.decide(workspace)
@@ -125,6 +127,7 @@ class LockProjection:
                 try:
                     appended = await self._lock_log.append_lock(fact, at=self._clock(), actor=ACTOR)
                 except AppendConflict:
+                    # another projector was first, and its fact is not folded yet: folding it decides anew
                     if self.table.last_seq(workspace) == fact.expected_seq:
                         return
                 except (Busy, LogFull) as error:

@@ -76,6 +76,7 @@ class Retries:
         due = came.deadline
         task = (await self._tasks.read(due.task_id, attempt=due.attempt)).task
         due_at = task.next_attempt_at
+        # begun by hand or by another process, or canceled
         if task.attempt != due.attempt or due_at is None:
             return
         if came.at < due_at:

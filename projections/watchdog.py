@@ -58,6 +58,7 @@ class Watchdog:
     async def handle(self, due: Due) -> None:
         """Check the attempt whose timer fired: end it, arm the next check, or do nothing if it has ended."""
         note = parse_note(due.note)
+        # the common case, without a read of the task
         if await self._still_held(due, note):
             return
         task = (await self._tasks.read(due.deadline.task_id, attempt=due.deadline.attempt)).task
@@ -109,6 +110,7 @@ class Watchdog:
     async def _taken(self, due: Due, note: Note, task: Task) -> None:
         runner_id, instance = task.runner_id, task.instance
         if (note.runner_id, note.instance) != (runner_id, instance):
+            # bound to another runner since: what was seen of the former one tells nothing
             note = Note()
         bound_at = note.bound_at or _bound_at(task)
         watched = Watched(task.id, due.deadline.attempt, runner_id, bound_at, instance)

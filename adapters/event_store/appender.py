@@ -25,6 +25,7 @@ from domain.ports.log import AppendConflict
 
 SETTLE_SECONDS = 12.0
 RETRY = Backoff(first_seconds=0.05, longest_seconds=1.0)
+# the broker counts headers towards its limit of a message
 HEADER_ROOM = 16 * 1024
 _FULL_CODES = frozenset({10047, 10023, 10002})  # limits of the stream, the server, the account
 _STORE_FAILED = 10077
@@ -72,6 +73,7 @@ class SingleAppender:
                 seq = await self._read_back(message)
                 if seq is not None:
                     return seq
+                # refused for good, and no earlier try of this message is stored
                 if answer is not None:
                     raise answer
             if asyncio.get_running_loop().time() > deadline:
@@ -107,6 +109,7 @@ class SingleAppender:
         error = acknowledged.get("error")
         if error is not None:
             return refusal(error)
+        # a duplicate is an earlier try of this message, whose own sequence is read back
         return None if acknowledged.get("duplicate") else LogSeq(acknowledged["seq"])
 
     async def _read_back(self, message: Message) -> LogSeq | None:

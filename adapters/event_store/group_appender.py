@@ -96,6 +96,7 @@ class GroupAppender:
         self._pump_soon = False
         group_from = self._grouping.from_waiting
         while self._queue:
+            # its caller was canceled before anything was sent
             if self._queue[0].done.done():
                 self._queue.popleft()
             elif len(self._queue) >= group_from and self._batches < BATCHES_IN_FLIGHT:
@@ -107,6 +108,7 @@ class GroupAppender:
                 self._singles += 1
                 waiting = self._queue.popleft()
                 waiting.alone = True
+                # the caller itself sends it, so that canceling the caller still gives it up
                 waiting.done.set_result(None)
             else:
                 break
@@ -123,6 +125,7 @@ class GroupAppender:
                 later.append(waiting)
             else:
                 taken[waiting.message.filter] = waiting
+        # back to the front in their order, so that no later append overtakes them
         self._queue.extendleft(reversed(later))
         return list(taken.values())
 
@@ -135,6 +138,7 @@ class GroupAppender:
             if last_seq is None:
                 await asyncio.gather(*(_resolve(one, single.append(one.message)) for one in group))
                 return
+            # a batch has contiguous sequences, and its answer names the last one
             for behind, waiting in enumerate(reversed(group)):
                 if not waiting.done.done():
                     waiting.done.set_result(LogSeq(last_seq - behind))
@@ -154,6 +158,7 @@ class GroupAppender:
             if number < len(messages):
                 await self._nc.publish(message.append_subject, message.data, headers=headers)
                 continue
+            # only the message that commits is answered, for all of them
             headers["Nats-Batch-Commit"] = "1"
             answer = await self._single.replies.ask(
                 message.append_subject, message.data, self._single.request_seconds, headers

@@ -76,6 +76,7 @@ class LogTaskStore:
         except BaseException:  # after a cancellation, too: the event may be stored
             self._cache.forget(stored.task.id)
             raise
+        # the aggregate has applied them already when it decided
         stored.task.pending_events.clear()
         appended = StoredTask(stored.task, seq, message.chain, fresh=True, recorded=True)
         self._cache.put(appended)

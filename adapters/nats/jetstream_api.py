@@ -133,6 +133,7 @@ class JetStreamApi:
         try:
             await self._request(f"$JS.API.STREAM.MSG.DELETE.{self._stream}", orjson.dumps({"seq": seq}))
         except LogUnreachable:
+            # an error may also mean that an earlier, unanswered try removed it
             if await self.get(seq) is not None:
                 raise
 
@@ -162,6 +163,7 @@ class JetStreamApi:
         except NoMajority as error:
             raise _without_majority(error) from error
         found = await self._direct(count, {"multi_last": [subject]})
+        # a mirror answers under its own name
         return found if all(one.headers.get("Nats-Stream") == self._stream for one in found) else None
 
     async def _direct(self, count: int, query: dict[str, Any]) -> list[RawMessage]:

@@ -55,6 +55,7 @@ class Leadership:
         async with self._asking:
             if called < self._certain_until:
                 return
+            # counted from before the request, since its answer may have been under way for long
             asked = asyncio.get_running_loop().time()
             info = await self._info()
             self._certain_until = asked + certain_seconds(info, self._led_seconds)

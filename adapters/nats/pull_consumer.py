@@ -154,6 +154,7 @@ class Pull:
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 coming = 0
+                # as long as the number still falls, messages are on their way
                 while coming != self._coming > 0:
                     coming = self._coming
                     await asyncio.sleep(QUIET_SECONDS)
@@ -171,6 +172,7 @@ class Pull:
     def check(self) -> None:
         """Declare the consumer lost after a silence or a reconnect; to be called periodically."""
         now = asyncio.get_running_loop().time()
+        # without an open request the server owes no heartbeat, so silence means nothing
         if self._came or self._coming <= 0:
             self._came, self._heard = False, now
         if now - self._heard > self._silent_seconds or self._nc.stats["reconnects"] != self._connections:
@@ -209,6 +211,7 @@ class Pull:
         if status == _IDLE:
             self._idle(message)
         elif status in _OVER or any(known in text for known in _OVER_TEXTS):
+            # a request ended early: the server names how many of its messages will not come
             self._coming -= int(headers.get(_NOT_SENT, self._coming))
             self.more()
         else:

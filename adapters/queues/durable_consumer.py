@@ -130,6 +130,7 @@ class DurableConsumer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._timing.check_seconds):
                         await gone.wait()
+                # a lost consumer sends nothing, so this looks at the silence
                 pull.check()
         finally:
             await pull.close()

@@ -87,6 +87,7 @@ class DurableQueue:
         config = {
             "filter_subjects": list(subjects),
             "ack_wait": nanoseconds(policy.ack_wait_seconds),
+            # the tries are counted here: the broker makes no dead letter of what it gives up
             "max_deliver": -1,
             "max_ack_pending": 10_000,
         }
@@ -133,6 +134,7 @@ class DurableQueue:
             for message in known & self._consumer.unsettled:
                 with contextlib.suppress(nats.errors.Error):
                     await self._nc.publish(message.reply, IN_PROGRESS)
+            # only messages that were here a round ago: most are settled before they need this
             known = set(self._consumer.unsettled)
             await asyncio.sleep(self._policy.progress_seconds)
 

@@ -150,6 +150,7 @@ class LockTable:
     def _fold_lock(self, event: Recorded) -> WorkspaceId | None:
         workspace: WorkspaceId = event.subject_id
         locks = self._locks(workspace)
+        # this decider has folded it as its own already
         if event.seq <= locks.last_seq:
             return None
         fact: LockPayload = event.data
@@ -164,6 +165,7 @@ class LockTable:
             self._forget(locks, key)
         seen = fact["seen_seq"]
         if locks.ended:
+            # a decider that had seen the end grants it no more, and all later ones have seen more
             locks.ended = {key: ended for key, ended in locks.ended.items() if ended.owed.seq > seen}
         locks.last_seq, locks.last_version, locks.last_chain = event.seq, event.version, event.chain
         return workspace
@@ -181,6 +183,7 @@ class LockTable:
 
     def _hold(self, locks: WorkspaceLocks, key: Key, event: Recorded) -> None:
         """Record a grant; if its claim was not open at that position it is void, and its release is owed."""
+        # granted beside its own end: the release is owed at once, and the end stands as its reason
         ended = locks.ended.pop(key, None)
         claim = locks.waiting.get(key)
         owed = None

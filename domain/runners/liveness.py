@@ -221,11 +221,13 @@ def judge(
         if known is None:
             known = Sighting(0, watched.bound_at)
     sighting = None if beat is None else Sighting(beat[0].counter, beat[1])
+    # an older heartbeat, read late or from a restored stream, replaces no newer one
     if known is not None and (sighting is None or sighting < known):
         beat, sighting = None, known
     if sighting is None:
         age = max(now - watched.bound_at, terms.lost_after)
         return Verdict(Liveness.UNKNOWN, now + min(age, max(LONGEST_UNKNOWN, terms.lost_after)), None)
+    # bound to a runner that was silent for long already: it gets the full time from the binding on
     silent_when_bound = sighting.at + terms.lost_after <= watched.bound_at
     lost_at = (watched.bound_at if silent_when_bound else sighting.at) + terms.lost_after
     if now >= lost_at and dropped:
@@ -233,10 +235,12 @@ def judge(
     if now >= lost_at:
         left = beat is not None and beat[0].leaving and not beat[0].holds(watched.task_id, watched.attempt)
         return Verdict(Liveness.FORGOTTEN if left else Liveness.LOST, now + terms.lost_after, sighting)
+    # a list at its maximum may be cut, so absence from it proves nothing
     if beat is None or len(beat[0].held) >= MAX_HELD:
         return Verdict(Liveness.OPEN, lost_at, sighting)
     if beat[0].holds(watched.task_id, watched.attempt):
         return Verdict(Liveness.HOLDS, lost_at, sighting)
+    # a list made before the binding may be stored after it: only a much later one counts
     if sighting.at > watched.bound_at + terms.lost_after:
         return Verdict(Liveness.FORGOTTEN, lost_at, sighting)
     return Verdict(Liveness.OPEN, lost_at, sighting)

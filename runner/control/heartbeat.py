@@ -118,6 +118,7 @@ class Heart:
         try:
             async with asyncio.timeout(2 * seconds):
                 await self._channel.ready()
+                # read before the sending, so that the lease ends here before it ends there
                 beat, sent_at = self._say(), boottime()
                 await self._channel.send(beat, seconds)
         except (NotAcknowledged, TimeoutError) as error:

@@ -36,6 +36,7 @@ class JetStreamEvents:
         if not newest:
             return await self._first(await self._api.count(subject), subject)
         last = newest[-1]
+        # each event has another subject, so nothing is hidden behind a newer one
         if last.version == len(newest):
             return newest
         return [*(await self._first(last.version - 1, subject)), last]

@@ -66,6 +66,7 @@ class LogFeed:
                 "opt_start_seq": self._position + 1,
                 "ack_policy": "none",
                 "mem_storage": True,
+                # losing it costs a new consumer, replicating it would cost each event
                 "num_replicas": 1,
                 "inactive_threshold": nanoseconds(INACTIVE_SECONDS),
             },
