@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tests.support.repository import REPO
 DOCS = REPO / "docs"
 INDEX = DOCS / "README.md"
 KINDS = ["Tutorial", "How-to guides", "Reference", "Explanation"]
+MOST_FILES = 16
+PACKAGES = ["domain", "adapters", "projections", "api", "runner", "infra"]
 _NOT_OURS = {".venv", "node_modules", ".pytest_cache", ".git"}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _ROW = re.compile(r"(?m)^\| \[(\S+)\]\((\S+)\) \| (.+) \|$")
@@ -73,7 +76,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
         assert (REPO / name).exists() or list(REPO.glob(name)), f"there is no {name}"
 
 
-@pytest.mark.parametrize("package", ["domain", "adapters", "projections", "api", "runner", "infra"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_where_to_start(package: str) -> None:
     for init in (REPO / package).rglob("__init__.py"):
         said = ast.get_docstring(ast.parse(init.read_text())) or ""
@@ -82,3 +85,11 @@ def test_every_package_says_where_to_start(package: str) -> None:
             assert (init.parent / name).exists() or (REPO / name).exists(), f"{init} names {name}"
         if len(list(init.parent.glob("*.py"))) > 2:
             assert "tart with" in said, f"{init} does not say where to start"
+
+
+@pytest.mark.parametrize("part", [*PACKAGES, "tests", "packages"])
+def test_no_folder_holds_more_files_than_a_person_takes_in(part: str) -> None:
+    files = [path for path in (REPO / part).rglob("*.py") if not _NOT_OURS.intersection(path.parts)]
+    sizes = Counter(str(path.parent.relative_to(REPO)) for path in files if path.stem != "__init__")
+    full = {folder: size for folder, size in sizes.items() if size > MOST_FILES}
+    assert full == {}, "split it by responsibility"
