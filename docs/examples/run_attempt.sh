@@ -11,11 +11,11 @@
 #   TOWPATH_TIMEOUT_PAUSES                      timeout_pauses: true if that time stands still while the job asks
 #   TOWPATH_WORKSPACE, TOWPATH_LOCK_TOKEN       for the command; start this in the workspace's root
 #
-# and from whoever runs it:
+# and from the operator who runs it:
 #
 #   TOWPATH_RUNNER_ID            one attempt at a time under an id; 1 to 64 of A-Za-z0-9_-
 #   TOWPATH_POOL                 the pool that heartbeats name (default)
-#   TOWPATH_LEASE_SECONDS        as on the control plane (15); 0: no heartbeats, so nobody notices if this is killed
+#   TOWPATH_LEASE_SECONDS        as on the control plane (15); 0: no heartbeats, so its death is not noticed
 #   TOWPATH_URL                  the API, for heartbeats; by default what TOWPATH_STATUS_URL begins with
 #   API_RUNNER_CALLBACK_TOKEN    what the API asks runners for, if it does
 #   TOWPATH_OUTPUT               a file for the command's output, whose end is reported; remove secrets yourself
