@@ -162,6 +162,7 @@ def find_token(config: ApiConfig, given: str) -> OperatorToken | None:
     digest = digest_of(given)
     found = None
     for token in config.operator_tokens:
+        # no early end: the time tells nothing of which token it is
         if hmac.compare_digest(token.digest, digest):
             found = token
     return found

@@ -138,6 +138,7 @@ class CheckpointSigner:
         if await self._checkpoints.append(made):
             self._last = made
         else:
+            # another signer was first: go on from its checkpoint
             self._known = False
 
 

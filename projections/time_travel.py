@@ -108,6 +108,7 @@ class TimeTravel:
         """See the port."""
         kept = self._kept.get(seq)
         if kept is None:
+            # other requests may wait for the same fold
             kept = await asyncio.shield(self._fold_of(seq))
         else:
             self._kept.move_to_end(seq)
@@ -178,6 +179,7 @@ class TimeTravel:
                 return await _restored(self._kept[known].state)
             if await fits(self._reader, at, kept):
                 return await _restored(kept["state"])
+            # a snapshot of the log before a restore: look further back
             upto = LogSeq(at - 1)
         return await _restored(self._kept[known].state) if known is not None else LockTable()
 

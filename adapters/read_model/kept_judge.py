@@ -45,6 +45,7 @@ class KeptJudge:
 
         If another process has applied events in between, the judge folds them from `events`.
         """
+        # put back after the commit only: after a failure the next batch loads it
         kept, self._kept = self._kept, None
         if kept is None:
             return None

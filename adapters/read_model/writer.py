@@ -60,6 +60,7 @@ class SqliteWriter:
             return position
 
     def _write(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> LogSeq:
+        # the write lock comes before the position is read, so no other process moves it in between
         connection.execute("BEGIN IMMEDIATE")
         try:
             position, event_id = connection.execute(_POSITION).fetchone()

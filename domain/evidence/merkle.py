@@ -31,6 +31,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
         return EMPTY_ROOT
     level = list(leaves)
     while len(level) > 1:
+        # the last of an odd level moves up as it is, as in RFC 6962
         odd = level[-1:] if len(level) % 2 else []
         level = [
             sha256(_NODE + left + right).digest()
@@ -57,6 +58,7 @@ class Tree:
         """Add one leaf hash."""
         size, peaks = self.size, self._peaks
         self.size = size + 1
+        # each trailing one bit is a complete subtree, as large as the one that grows here
         while size & 1:
             leaf = sha256(_NODE + peaks.pop() + leaf).digest()
             size >>= 1
@@ -68,6 +70,7 @@ class Tree:
         if not self._peaks:
             return EMPTY_ROOT
         root = self._peaks[-1]
+        # from the smallest on: a larger subtree is always to the left
         for peak in reversed(self._peaks[:-1]):
             root = sha256(_NODE + peak + root).digest()
         return root

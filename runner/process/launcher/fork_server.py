@@ -109,6 +109,7 @@ def clone() -> int:
 def _become_guard(main: Callable[[], None], orders: int, said: int) -> NoReturn:
     code = 1
     try:
+        # by this session, which a job leaves, a later runner recognizes guard and shim
         os.setsid()
         os.dup2(orders, 0)
         os.dup2(said, 1)

@@ -95,6 +95,7 @@ class Launcher:
                 raise
 
     async def _ready(self) -> tuple[Process, socket.socket]:
+        # after a failure no job waits: it starts without the launcher
         if self._failures == 0 and self._keeping.task is not None:
             await wait_at_most(self._opened, self._answer_seconds)
         if self._process is None or self._door is None:
@@ -134,6 +135,7 @@ class Launcher:
         with door, inner:
             door.setblocking(False)
             process = await self._spawn(inner)
+            # held here, too, it would hide the end of the launcher
             inner.close()
             self._process, self._door = process, door
             self._opened.set()
@@ -147,6 +149,7 @@ class Launcher:
                 self._adoption.own.discard(process.pid)
 
     async def _spawn(self, inner: socket.socket) -> Process:
+        # until its pid is known, it must not be taken for an orphan and killed
         self._adoption.starting += 1
         try:
             process = await asyncio.create_subprocess_exec(
