@@ -38,6 +38,8 @@ ACTED_ON = (
     EventFilter("task", event="cancel-requested"),
     EventFilter("task", event="lock-release-requested"),
     EventFilter("task", event="asked"),
+    EventFilter("task", event="submit-failed"),
+    EventFilter("task", event="canceled"),
 )
 """The events that dispatch reacts to."""
 
@@ -108,6 +110,8 @@ class Dispatch:
         elif event.event == "lock-release-requested":
             # a watchdog that keeps the lock for an operator waits for this release
             await self._timers.arm(attempt_timer(task_id, attempt), event.at)
+        elif event.event in {"submit-failed", "canceled"}:
+            await self._untaken(task_id, attempt, event.at)
 
     async def _asked(self, task_id: TaskId, attempt: int, asked: AskedPayload) -> None:
         expires_at = asked["expires_at"]
@@ -133,6 +137,11 @@ class Dispatch:
             await self._runners.cancel(task_id, attempt, task.spec.pool)
         except SubmitUnreachable as error:
             raise Busy("runner-away", f"its runner has not heard of the cancel yet: {error}") from error
+
+    async def _untaken(self, task_id: TaskId, attempt: int | None, at: datetime) -> None:
+        """Let the watchdog look after a `towpath lock` that may have been killed while it waited."""
+        if attempt is not None and takes_itself((await self._tasks.read(task_id)).task.spec.pool):
+            await self._timers.arm(attempt_timer(task_id, attempt), at)
 
     async def _send(self, task_id: TaskId, attempt: int, token: FencingToken, since: datetime) -> None:
         task = (await self._tasks.read(task_id, attempt=attempt)).task

@@ -9,12 +9,12 @@ Delivery: each timer is handled at least once, by any of the watchdogs, and ackn
 recorded in the log or the next check is armed. A crash in between causes a redelivery; checks are idempotent.
 The end of an attempt is decided on linearizable reads only, with times of the broker's clock.
 
-A lost `towpath lock` leaves the list of runners with its attempt: its id comes back no more.
+A lost `towpath lock` leaves the list of runners with its attempt, also where it was killed while it waited: its
+id comes back no more.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -68,7 +68,7 @@ class Watchdog:
         elif task.is_open(attempt, Status.QUEUED, Status.RUNNING):
             await self._taken(due, note, task)
         else:
-            await self._forget(note.runner_id)
+            await self._forget(due, note.runner_id or _own_runner(task))
 
     # ------------------------------------------------------------------ no runner has it
 
@@ -127,7 +127,7 @@ class Watchdog:
                     workspace=task.spec.workspace,
                 )
         elif verdict.finding in (Liveness.LOST, Liveness.FORGOTTEN):
-            await self._end(watched, verdict)
+            await self._end(due, watched, verdict)
         else:
             await self._look_again(due, watched, verdict)
 
@@ -138,7 +138,7 @@ class Watchdog:
         registration = await self._registrations.registration(task.spec.workspace)
         return registration is not None and registration.on_runner_lost == "hold"
 
-    async def _end(self, watched: Watched, verdict: Verdict) -> None:
+    async def _end(self, due: Due, watched: Watched, verdict: Verdict) -> None:
         assert verdict.sighting is not None
         message = _words(watched, verdict.finding, verdict.sighting, self._terms)
         stored = await self._tasks.runner_lost(watched.task_id, watched.attempt, message, ACTOR)
@@ -149,17 +149,23 @@ class Watchdog:
                 attempt=watched.attempt,
                 sequence=stored.seq,
             )
-        await self._forget(watched.runner_id)
+        await self._forget(due, watched.runner_id)
 
-    async def _forget(self, runner_id: RunnerId | None) -> None:
-        """Remove the heartbeats of a runner of one attempt, which has ended, if it is lost."""
+    async def _forget(self, due: Due, runner_id: RunnerId | None) -> None:
+        """Remove the heartbeats of a runner of one attempt, which has ended, once it is lost."""
 
         async def holds_nothing() -> None:
             pass
 
-        if runner_id is not None and takes_itself(runner_id):
-            with suppress(NotFound, Refused):  # it has left in order, or is about to
-                await self._heartbeats.forget(runner_id, self._terms, holds_nothing)
+        if runner_id is None or not takes_itself(runner_id):
+            return
+        try:
+            await self._heartbeats.forget(runner_id, self._terms, holds_nothing)
+        except NotFound:
+            return  # it has left in order
+        except Refused:  # it may still leave in order
+            look_at = due.at + self._terms.lost_after
+            await self._timers.arm(due.deadline, look_at, Note(runner_id=runner_id).encoded())
 
     async def _look_again(self, due: Due, watched: Watched, verdict: Verdict, *, kept: bool = False) -> None:
         seen = verdict.sighting
@@ -172,6 +178,11 @@ class Watchdog:
             kept=kept,
         )
         await self._timers.arm(due.deadline, verdict.look_at, note.encoded())
+
+
+def _own_runner(task: Task) -> RunnerId | None:
+    """The runner that the task was made for, if it is for one alone."""
+    return RunnerId(task.spec.pool) if takes_itself(task.spec.pool) else None
 
 
 def _bound_at(task: Task) -> datetime:

@@ -187,10 +187,10 @@ class JetStreamHeartbeats:
 
     async def _read(self) -> list[RawMessage]:
         """All stored messages, no fewer than the leader had at the call, since runners are judged on them."""
-        last = await self._api.last(ALL)
-        if last is None:
-            return []
         for pause in self._lag.pauses(READ_TRIES):
+            last = await self._api.last(ALL)  # anew each time: the last one may have been removed meanwhile
+            if last is None:
+                return []
             found: list[RawMessage] = []
             while page := await self._api.batch(ALL, found[-1].seq + 1 if found else 1, PAGE_MESSAGES):
                 found += page

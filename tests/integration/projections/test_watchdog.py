@@ -120,6 +120,34 @@ async def test_a_lost_lock_is_listed_no_more_and_a_lost_runner_is(harness: Dispa
     await eventually(only_the_other_is_listed)
 
 
+@pytest.mark.parametrize("end", ["canceled", "lock wait over", "granted, and not taken"])
+async def test_a_lock_killed_while_it_waits_is_listed_no_more(harness: DispatchHarness, end: str) -> None:
+    """It has taken nothing, so no attempt of its own leads to it; a living one is not forgotten."""
+    harness.deadline_seconds = 0.5
+    harness.start()
+    holder, living = await taken(harness), runner_id_of("vm", "key.living")
+    keeper = Beating(harness)
+    keeper.held = [holder]
+    harness.run(keeper.on())
+    harness.run(Beating(harness, name=living).on())
+    key = runner_id_of("vm", "key.killed")
+    await Beating(harness, name=key).once()
+    seconds = {"lock_wait_seconds": 0.2} if end == "lock wait over" else {}
+    killed = await harness.dispatch(pool=key, **seconds)
+    alive = await harness.dispatch(pool=living)
+    if end == "granted, and not taken":
+        await harness.report(holder, "succeeded")
+        await eventually(lambda: harness.status_is(killed, "submit-failed", "deadline"))
+    elif end == "canceled":
+        await harness.commands.cancel(killed, None, "operator:ann")
+    await harness.commands.cancel(alive, None, "operator:ann")
+
+    async def only_the_killed_is_gone() -> bool:
+        return {beat.runner_id for beat, _ in await harness.heartbeats.all()} == {"r1", living}
+
+    await eventually(only_the_killed_is_gone)
+
+
 async def test_a_runner_that_beats_and_lists_it_keeps_it(harness: DispatchHarness) -> None:
     harness.start()
     runner = Beating(harness)

@@ -188,6 +188,28 @@ async def test_a_lagging_replica_never_makes_a_live_runner_look_lost(js_connecti
         await heartbeats.all()
 
 
+class Removing(JetStreamApi):
+    """Reads while the last message is removed, once."""
+
+    removed = False
+
+    async def batch(self, subject: str, seq: int, count: int) -> list[RawMessage]:
+        if not self.removed:
+            self.removed = True
+            last = await self.last("towpath.runner.>")
+            assert last is not None
+            await self.purge(last.subject, last.seq + 1)
+        return await super().batch(subject, seq, count)
+
+
+async def test_a_heartbeat_removed_during_a_reading_is_not_waited_for(js_connection: Client) -> None:
+    heartbeats = JetStreamHeartbeats(js_connection, lag=Backoff(first_seconds=0.001))
+    await heartbeats.publish(beat("a"))
+    await heartbeats.publish(beat("b"))
+    heartbeats._api = Removing(js_connection, "TOWPATH_RUNNER")
+    assert [one.runner_id for one, _ in await heartbeats.all()] == ["a"]
+
+
 async def test_a_goodbye_hides_a_runner_and_stays_the_last_word(heartbeats: Heartbeats) -> None:
     for counter in (1, 2, 3):
         await heartbeats.publish(beat("a", counter))
