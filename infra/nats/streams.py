@@ -16,12 +16,14 @@ import nats.errors
 from nats.aio.client import Client
 
 from adapters.nats.stream_definition import IDENTITY, StreamDefinition
+from domain.subjects import Stream
 from infra.nats.stream_definitions import stream_definitions
 
 API_TIMEOUT_SECONDS = 10.0
 INFO_SECONDS = 2.0  # a cluster without a leader does not answer, and may elect one a moment later
 FORMING_SECONDS = 30.0
 FORMING_PAUSE_SECONDS = 0.2
+ELECTION_SECONDS = 12.0  # nats-server elects within 4 to 9 s
 _NOT_FOUND, _NAME_IN_USE, _SUBJECTS_OVERLAP = 10059, 10058, 10065
 _FORMING = (10004, 10005, 10008)  # incomplete, no suitable peers, temporarily unavailable
 
@@ -72,16 +74,25 @@ class StreamFault(NamedTuple):
     advice: str
 
 
-async def check_streams(nc: Client) -> dict[str, list[StreamFault]]:
-    """The faults of each stream, by name: one for each wrong setting. Changes nothing.
+async def check_streams(
+    nc: Client, *, election_seconds: float = ELECTION_SECONDS
+) -> dict[str, list[StreamFault]]:
+    """The faults of each stream, by name: wrong settings, and that no replica leads it. Changes nothing.
 
-    Replicas and the log's size are the operator's choice and are not checked.
+    A stream without a leader is given `election_seconds`, all of them together. Replicas and the log's size
+    are the operator's choice and are not checked.
     """
-    return {definition.name: await _faults(nc, definition) for definition in stream_definitions()}
+    until = time.monotonic() + election_seconds
+    return {definition.name: await _faults(nc, definition, until) for definition in stream_definitions()}
 
 
-async def _faults(nc: Client, definition: StreamDefinition) -> list[StreamFault]:
+async def _faults(nc: Client, definition: StreamDefinition, until: float) -> list[StreamFault]:
     answer = await _request(nc, "INFO", definition.name)
+    while _leaderless(answer) and time.monotonic() < until:
+        await asyncio.sleep(FORMING_PAUSE_SECONDS)
+        answer = await _request(nc, "INFO", definition.name)
+    if _leaderless(answer):
+        return [StreamFault("no replica leads it: it stores and gives out nothing", _lead(definition.name))]
     if _code(answer) == _NOT_FOUND:
         return [StreamFault("does not exist", "start `towpath up` or `towpath api`, which makes it")]
     try:
@@ -168,6 +179,22 @@ async def _request_formed(
             if _code(answer) not in _FORMING or time.monotonic() > deadline:
                 return answer
         await asyncio.sleep(FORMING_PAUSE_SECONDS)
+
+
+def _leaderless(answer: Mapping[str, Any]) -> bool:
+    """Whether a replica answered that knows of no leader. A single server has none to know of."""
+    return "cluster" in answer and not answer["cluster"].get("leader")
+
+
+def _lead(stream: str) -> str:
+    advice = "see that a majority of the servers is up and hears each other"
+    if stream == Stream.REPORT:
+        return (
+            f"{advice}; where they do and it stays, after a power cut, no replica has all that it confirmed: "
+            f"remove it with `nats stream rm {stream}`, restart `towpath api`, which makes it anew, and "
+            "`towpath runner` sends again what was not applied"
+        )
+    return f"{advice}; where they do and it stays, back up and restore into new servers (docs/backup.md)"
 
 
 def _code(answer: Mapping[str, Any]) -> int | None:

@@ -135,10 +135,14 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
         commands.stop.set()
     (end,) = await asyncio.gather(breaking, return_exceptions=True)
     await nemesis.heal()
-    await wanting
-    await moving
+    _, waiting = await asyncio.wait({wanting, moving}, timeout=FINISH_SECONDS)
+    for task in waiting:  # it waits for room, which clients that wait for ever do not give back
+        task.cancel()
+    await asyncio.wait({wanting, moving})
     await asyncio.wait({locking}, timeout=LONGEST_SECONDS + FINISH_SECONDS)
     left = await scenarios.finish(FINISH_SECONDS)
+    for task in {wanting, moving} - waiting:
+        task.result()
     if not locking.cancel():
         locking.result()
     else:

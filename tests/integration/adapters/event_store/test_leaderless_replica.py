@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import nats.errors
 import pytest
 
 from adapters.event_store.appender import SingleAppender
 from adapters.event_store.codec import filter_of
 from adapters.event_store.reading.event_reader import JetStreamEvents
 from adapters.nats.jetstream_api import JetStreamApi, LogUnreachable
-from infra.nats.streams import ensure_streams
+from infra.nats.streams import check_streams, ensure_streams
 from tests.support.messages import creation, new_id
 from tests.support.nats import api, connect
 from tests.support.servers.cluster import Cluster
@@ -48,4 +49,16 @@ async def test_what_it_says_decides_nothing(nats_cluster: Cluster) -> None:
     for question in questions:
         with pytest.raises(LogUnreachable):
             await question()
+
+    async def doctor_says_so() -> bool:
+        try:
+            faults = await check_streams(alone, election_seconds=0)
+        except nats.errors.TimeoutError:  # it still takes another for the leader
+            return False
+        return all(
+            [fault.found for fault in found] == ["no replica leads it: it stores and gives out nothing"]
+            for found in faults.values()
+        )
+
+    await eventually(doctor_says_so, LEADERLESS_SECONDS)
     await alone.close()
