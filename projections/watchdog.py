@@ -9,8 +9,8 @@ Delivery: each timer is handled at least once, by any of the watchdogs, and ackn
 recorded in the log or the next check is armed. A crash in between causes a redelivery; checks are idempotent.
 The end of an attempt is decided on linearizable reads only, with times of the broker's clock.
 
-A lost `towpath lock` leaves the list of runners with its attempt, also where it was killed while it waited: its
-id comes back no more.
+A lost `towpath lock` leaves the list of runners with its attempt, also where it was killed while it
+waited: its id comes back no more.
 """
 
 from __future__ import annotations
