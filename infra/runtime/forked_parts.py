@@ -1,6 +1,7 @@
 """Child processes that are forked from one process which has imported everything, and ended in order.
 
-A child that dies is started again, unless it keeps dying. The parent's death ends it, too.
+A child that dies is started again, with growing pauses, unless it keeps dying. The parent's death ends it,
+too.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from infra.runtime.stop_signals import let_go_of_descriptors
 STOP_SECONDS = 15.0
 MAX_RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60.0
+PAUSE_SECONDS = (0.0, 0.0, 0.5, 1.0, 2.0, 4.0)
+"""Before each start within the window: what ended a child may be over soon, such as a lack of memory."""
 WATCH_SECONDS = 0.2
 LOOK_SECONDS = 0.005
+NO_ROOM = "allow this user or container more processes, or free memory"
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 log = structlog.get_logger(__name__)
@@ -40,7 +44,11 @@ class _Part:
     main: Callable[[], int]
     keep: Collection[int]
     pid: int = 0
+    """0 where it does not run: the system may give its former number to another process."""
     starts: list[float] = field(default_factory=list)
+    """Also those that failed."""
+    due: float | None = None
+    """When it is started again."""
 
 
 class ForkedParts:
@@ -53,33 +61,42 @@ class ForkedParts:
     def add(self, name: str, main: Callable[[], int], keep: Collection[int] = ()) -> None:
         """Start `main` in a child, which has `name` in `ps` and `top`; several may have the same.
 
-        It keeps the standard descriptors and those of `keep`.
+        It keeps the standard descriptors and those of `keep`. Raises CannotStart if the system has no room.
         """
         part = _Part(name, main, keep)
         self._parts.append(part)
-        self._fork(part)
-
-    def _fork(self, part: _Part) -> None:
-        flush_words()
-        part.starts.append(time.monotonic())
-        parent = os.getpid()
-        part.pid = os.fork()
-        if part.pid == 0:
-            _become_child(part, parent)
+        try:
+            _start(part)
+        except OSError as error:
+            raise CannotStart(f"the {name} cannot be started: {error.strerror}; {NO_ROOM}") from None
 
     def look(self) -> None:
-        """Restart children that have died. Raises CannotStart if one keeps dying."""
+        """Start children again that have died. Raises CannotStart if one keeps dying."""
         for part in self._parts:
-            pid, status = os.waitpid(part.pid, os.WNOHANG)
-            if pid:
-                self._restart(part, os.waitstatus_to_exitcode(status))
+            if part.pid:
+                pid, status = os.waitpid(part.pid, os.WNOHANG)
+                if pid:
+                    part.pid = 0
+                    code = os.waitstatus_to_exitcode(status)
+                    self._plan(part, f"ended with {code}", f"last with {code}")
+            if part.due is not None and part.due <= time.monotonic():
+                self._start_again(part)
 
-    def _restart(self, part: _Part, code: int) -> None:
-        recent = [at for at in part.starts if at > time.monotonic() - RESTART_WINDOW_SECONDS]
-        if len(recent) > MAX_RESTARTS:
-            raise CannotStart(f"the {part.name} keeps ending (last with {code}); see the lines above")
-        self._say(f"the {part.name} ended with {code}; starting it again")
-        self._fork(part)
+    def _start_again(self, part: _Part) -> None:
+        part.due = None
+        try:
+            _start(part)
+        except OSError as error:
+            self._plan(part, f"cannot be started ({error.strerror})", f"{error.strerror}: {NO_ROOM}")
+
+    def _plan(self, part: _Part, why: str, last: str) -> None:
+        """Start the part again in a moment, unless that was done too often."""
+        now = time.monotonic()
+        part.starts = [at for at in part.starts if at > now - RESTART_WINDOW_SECONDS]
+        if len(part.starts) > MAX_RESTARTS:
+            raise CannotStart(f"the {part.name} keeps ending ({last}); see the lines above")
+        self._say(f"the {part.name} {why}; starting it again")
+        part.due = now + PAUSE_SECONDS[len(part.starts)]
 
     def stop(self, *names: str) -> None:
         """Stop the children of these names at the same time, and return when they have ended.
@@ -91,8 +108,26 @@ class ForkedParts:
         _end(ending)
 
 
-def _become_child(part: _Part, parent: int) -> None:
-    """Run the child's main function and exit; never returns."""
+def _start(part: _Part) -> None:
+    """Fork. Raises OSError if the system has no room for another process.
+
+    Signals wait meanwhile: the child must not hand one of its own to the parent's handlers, which it still
+    has in its first moments.
+    """
+    flush_words()
+    part.starts.append(time.monotonic())
+    parent = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        part.pid = os.fork()
+        if part.pid == 0:
+            _become_child(part, parent, before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _become_child(part: _Part, parent: int, unblocked: Collection[int]) -> None:
+    """Run the child's main function and exit; never returns. `unblocked`: its mask of signals."""
     code = 1
     try:
         prctl = ctypes.CDLL(None).prctl
@@ -104,6 +139,7 @@ def _become_child(part: _Part, parent: int) -> None:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)  # the parent's
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         let_go_of_descriptors(part.keep)
         code = part.main()
     except Exception as error:
@@ -114,7 +150,7 @@ def _become_child(part: _Part, parent: int) -> None:
 
 
 def _end(parts: Sequence[_Part]) -> None:
-    left = [part for part in parts if _tell(part, signal.SIGTERM)]
+    left = [part for part in parts if part.pid and _tell(part, signal.SIGTERM)]
     deadline = time.monotonic() + STOP_SECONDS
     while left := [part for part in left if _lives(part)]:
         if time.monotonic() > deadline:
