@@ -14,7 +14,7 @@ from both_clients import opened
 from broken_lines import Line
 from scripted_server import scripted
 from tests.support.towpath import Up
-from towpath_client import Client, Unanswered, problems, stream
+from towpath_client import Client, NotTowpath, Unanswered, problems, stream
 from towpath_client.stream import Parser
 
 EVENT = {
@@ -141,3 +141,17 @@ def test_bytes_may_be_split_anywhere(size: int) -> None:
     found = [one for at in range(0, len(raw), size) for one in parser.feed(raw[at : at + size])]
     assert [(one.seq, one.actor) for one in found] == [(1, "ö"), (2, "ö"), (3, "ö")]
     assert (parser.seq, parser.position) == (3, "3.e")
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 4000 + b"\n", b"data:\n", b"x" * 4000])
+def test_an_event_that_does_not_end_is_given_up(line: bytes) -> None:
+    parser, chunk = Parser(None, None), line * (64 * 1024 // len(line))
+    chunks = itertools.repeat(chunk, 2 * stream.MAX_EVENT_BYTES // len(chunk))
+    with pytest.raises(NotTowpath, match="too large"):
+        list(itertools.chain.from_iterable(map(parser.feed, chunks)))
+
+
+def test_many_events_are_no_large_event() -> None:
+    parser, position = Parser(None, None), b"data:\n\n"
+    for _ in range(3 * stream.MAX_EVENT_BYTES // stream.LINE_COST_BYTES // 10_000):
+        assert list(parser.feed(position * 10_000)) == []

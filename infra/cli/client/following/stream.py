@@ -22,7 +22,10 @@ from infra.cli.output.stderr import say
 from infra.errors.cli_error import CliError
 
 SILENCE_SECONDS = 20.0
-LINE_BYTES = 16 * 1024 * 1024
+EVENT_BYTES = 16 * 1024 * 1024
+"""Limit of one line, and of one event's lines together."""
+LINE_COST_BYTES = 64
+"""What Python keeps of a line besides its text: a server may send empty ones without end."""
 RETRY = Backoff(first_seconds=0.2, longest_seconds=5.0)
 _POSITION = ": position "
 _SEQ = re.compile("[0-9]{1,19}")
@@ -80,11 +83,14 @@ def _say_replaced(standing: Position, reached: Position) -> None:
 def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | None]]:
     """The position and the JSON of each server-sent event; without JSON it is a keep-alive."""
     data: list[str] = []
+    size = 0
     position: Position | None = None
     for line in _lines(chunks):
         name, _, value = line.partition(":")
         if name == "data":
             data.append(value.removeprefix(" "))
+            size += len(line) + LINE_COST_BYTES
+            _check(size)
         elif name == "id" and _SEQ.fullmatch(value.strip()):
             position = Position(int(value))
         elif line.startswith(_POSITION):
@@ -95,7 +101,7 @@ def parse(chunks: Iterable[bytes]) -> Iterator[tuple[Position | None, Json | Non
             if position is not None and event is not None and event.get("id"):
                 position = Position(position.seq, str(event["id"]))
             yield position, event
-            data = []
+            data, size = [], 0
 
 
 def _event(text: str) -> Json | None:
@@ -109,7 +115,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LINE_BYTES:
-            raise CliError(f"a line of the event stream has more than {LINE_BYTES} bytes: is it Towpath?")
+        _check(len(rest))
         for line in lines:
             yield line.removesuffix(b"\r").decode("utf-8", "replace")
+
+
+def _check(size: int) -> None:
+    if size > EVENT_BYTES:
+        raise CliError(f"an event of the stream has more than {EVENT_BYTES} bytes: is it Towpath?")

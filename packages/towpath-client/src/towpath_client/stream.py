@@ -19,7 +19,10 @@ from towpath_client.models import Event
 from towpath_client.steps import Answer, Emit, Feed, Open, Pause, Read, Request
 
 SILENCE_SECONDS = 25.0
-MAX_LINE_BYTES = 16 << 20
+MAX_EVENT_BYTES = 16 << 20
+"""Of one line, and of one event's lines together."""
+LINE_COST_BYTES = 64
+"""What Python keeps of a line besides its text: a server may send empty ones without end."""
 _POSITION = b": position "
 _SEQ = re.compile(rb"[0-9]{1,19}")
 _SEQ_AND_ID = re.compile(rb"[0-9]{1,19}\.[A-Za-z0-9_-]{1,64}")
@@ -35,13 +38,13 @@ class Parser:
         """The same as `Last-Event-ID`, with the event's id where it is known."""
         self._rest = b""
         self._data: list[bytes] = []
+        self._size = 0
         self._id: int | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that are complete now, each once."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
-            raise NotTowpath("a line of the event stream is too long: look at the URL")
+        _check(len(self._rest))
         for line in lines:
             event = self._line(line.removesuffix(b"\r"))
             if event is not None:
@@ -54,6 +57,8 @@ class Parser:
                 self.position = text.decode()
         elif line.startswith(b"data:"):
             self._data.append(line[5:].removeprefix(b" "))
+            self._size += len(line) + LINE_COST_BYTES
+            _check(self._size)
         elif line.startswith(b"id:") and _SEQ.fullmatch(line[3:].strip()):
             self._id = int(line[3:])
         elif not line:
@@ -61,7 +66,7 @@ class Parser:
         return None
 
     def _dispatch(self) -> Event | None:
-        data, self._data = b"\n".join(self._data), []
+        data, self._data, self._size = b"\n".join(self._data), [], 0
         seen, self._id = self._id, None
         if data:
             return self._event(data)
@@ -78,6 +83,11 @@ class Parser:
             return None
         self.seq, self.position = event.seq, f"{event.seq}.{event.id}"
         return event
+
+
+def _check(size: int) -> None:
+    if size > MAX_EVENT_BYTES:
+        raise NotTowpath("an event of the stream is too large: look at the URL")
 
 
 def events(after: int | str | None, filters: Mapping[str, Any], reconnect_seconds: float) -> Feed[Event]:

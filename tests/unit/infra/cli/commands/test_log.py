@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from domain.log.position import Position
-from infra.cli.client.following.stream import parse
+from infra.cli.client.following.stream import EVENT_BYTES, LINE_COST_BYTES, parse
+from infra.errors.cli_error import CliError
 from tests.unit.infra.cli.conftest import TIMEOUT_SECONDS, Begin
 from tests.unit.infra.cli.fake_api import FakeApi
 from tests.unit.infra.cli.shapes import TASK_ID, event
@@ -86,6 +88,18 @@ def test_chunks_may_be_cut_anywhere() -> None:
     ]
     for size in (1, 2, 3, 7, len(body)):
         assert list(parse(body[at : at + size] for at in range(0, len(body), size))) == expected
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 4000 + b"\n", b"data:\n", b"x" * 4000])
+def test_an_event_that_does_not_end_is_given_up(line: bytes) -> None:
+    chunk = line * (64 * 1024 // len(line))
+    with pytest.raises(CliError, match="an event of the stream has more than"):
+        list(parse(itertools.repeat(chunk, 2 * EVENT_BYTES // len(chunk))))
+
+
+def test_many_events_are_no_large_event() -> None:
+    chunks = itertools.repeat(b"data: {}\n\n" * 10_000, 3 * EVENT_BYTES // LINE_COST_BYTES // 10_000)
+    assert {event for _, event in parse(chunks)} == {None}
 
 
 def _named(*ids: str) -> list[dict[str, object]]:
