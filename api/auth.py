@@ -24,7 +24,7 @@ from api.config import ApiConfig, OperatorToken, Role, digest_of
 from api.dependencies import ApiParts
 from api.middleware.bodies import READS
 from api.middleware.json_request import JsonRequest
-from api.problems import HttpProblem
+from api.problems import NOT_KEPT, HttpProblem
 from api.queries.as_of import say_as_of, set_as_of
 from api.session_cookies import require_console, session_of
 from domain.actors import JOB_ACTOR
@@ -80,6 +80,7 @@ class GuardedRoute(APIRoute):
             set_as_of(request, parts.view.seq)
             response = await handle(asked)
             say_as_of(request, response)
+            response.headers.setdefault(*NOT_KEPT)
             return response
 
         return guarded

@@ -26,6 +26,8 @@ from domain.validation.outside_text import storable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+NOT_KEPT = ("Cache-Control", "no-store")
+"""The header of answers that are for one caller at one time: a browser shows them again after a logout."""
 
 STATUS: Mapping[type[DomainError], int] = {
     Invalid: 422,
@@ -95,7 +97,7 @@ def problem_response(
         "detail": detail,
         "code": code,
     }
-    return Response(json.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
+    return Response(json.dumps(body), status, dict([NOT_KEPT, *(headers or {}).items()]), MEDIA_TYPE)
 
 
 def status_of(error: DomainError) -> int:

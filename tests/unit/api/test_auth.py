@@ -102,6 +102,13 @@ async def test_each_route_wants_its_role(guarded: ApiHarness, call: tuple[str, s
     assert guarded.events() == []
 
 
+async def test_no_cache_keeps_what_a_caller_was_answered(guarded: ApiHarness) -> None:
+    for path in (path for method, path in LEAST if method == "get"):
+        for headers in (bearer(TOKENS[Role.ADMIN]), {}):
+            answer = await guarded.http.get(path, headers=headers)
+            assert answer.headers["cache-control"] == "no-store", (path, answer.status_code)
+
+
 def test_every_operation_stands_in_one_section_of_the_page() -> None:
     """Under two tags the page would show it twice."""
     operations = [one for item in described().openapi()["paths"].values() for one in item.values()]
