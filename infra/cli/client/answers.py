@@ -31,3 +31,21 @@ def list_of(answer: Answer, name: str) -> list[Answer]:
     if not isinstance(found, list) or not all(isinstance(one, Answer) for one in found):
         raise CliError(f"the API's answer has no list of objects in {name!r}: {_NOT_OURS}")
     return found
+
+
+class Circle:
+    """Notices pages that go round in a circle, by one cursor that is kept ever longer (Brent's algorithm)."""
+
+    def __init__(self) -> None:
+        self._kept: Any = None
+        self._pages, self._most = 0, 1
+
+    def check(self, cursor: Any) -> None:
+        """Raises CliError if `cursor` (None: of the first page) was seen before; within a few rounds."""
+        if cursor is None:
+            return
+        if cursor == self._kept:
+            raise CliError(f"the pages of the API's list come again: {_NOT_OURS}")
+        self._pages += 1
+        if self._pages == self._most:
+            self._kept, self._pages, self._most = cursor, 0, 2 * self._most

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from domain.context.loopback import is_loopback
 from domain.validation.bounded_response import PLAIN, AnswerUnusable, bounded_now, check_plain
-from infra.cli.client.answers import Answer, list_of, parsed
+from infra.cli.client.answers import Answer, Circle, list_of, parsed
 from infra.cli.client.endpoint import endpoint
 from infra.cli.client.light_http import LightHttp, NotConnected, Response, light_client
 from infra.cli.client.sendable import check_sendable
@@ -215,8 +215,9 @@ class Api:
     def items(self, path: str, limit: int, **params: Any) -> tuple[list[Json], bool]:
         """The first `limit` items of a paged list, and whether there are more."""
         found: list[Json] = []
-        cursor = None
+        cursor, circle = None, Circle()
         while len(found) < limit:
+            circle.check(cursor)
             page = self.get(path, **params, limit=min(PAGE, limit - len(found)), cursor=cursor)
             found += list_of(page, "items")
             cursor = page.get("next_cursor")
@@ -226,8 +227,9 @@ class Api:
 
     def pages(self, path: str, **params: Any) -> Iterator[Sequence[Json]]:
         """All pages of a list; a page may be empty."""
-        cursor = None
+        cursor, circle = None, Circle()
         while True:
+            circle.check(cursor)
             page = self.get(path, **params, limit=LARGE_PAGE, cursor=cursor)
             yield list_of(page, "items")
             cursor = page.get("next_cursor")

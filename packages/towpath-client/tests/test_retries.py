@@ -46,6 +46,15 @@ def test_a_create_whose_answer_is_lost_is_sent_again_with_its_id(kind: str) -> N
         assert name[14] == "7"
 
 
+@pytest.mark.parametrize("circle", [["a"], ["a", "b"], ["a", "b", "c", "d", "e"]])
+def test_pages_that_go_round_in_a_circle_are_noticed(kind: str, circle: list[str]) -> None:
+    pages = [(200, {"items": [], "next_cursor": name}, JSON) for name in circle * 4]
+    with against(kind, *pages) as (client, server):
+        with pytest.raises(NotTowpath, match="come again"):
+            list(client.tasks())
+        server.leave_the_rest()
+
+
 COMMANDS: list[Callable[[Any], Any]] = [
     lambda client: client.dispatch(ID),
     lambda client: client.cancel(ID),

@@ -157,6 +157,7 @@ def release(task_id: TaskId, reason: str, token: int | None, deadline: Deadline)
 def pages(model: type[M], where: str, params: Mapping[str, Any], call_seconds: float) -> Feed[M]:
     """All items of a list, a page at a time, as they are asked for."""
     cursor: str | None = None
+    circle = Circle()
     while True:
         request = Request("GET", where, {**params, "limit": PAGE, "cursor": cursor})
         answer = yield from call(request, Deadline(call_seconds), repeatable=True)
@@ -165,9 +166,24 @@ def pages(model: type[M], where: str, params: Mapping[str, Any], call_seconds: f
             yield Emit(item)
         if following is None:
             return
-        if following == cursor:
-            raise NotTowpath("the list's next page is this page again")
+        circle.check(following)
         cursor = following
+
+
+class Circle:
+    """Notices pages that go round in a circle, by one cursor that is kept ever longer (Brent's algorithm)."""
+
+    def __init__(self) -> None:
+        self._kept: str | None = None
+        self._pages, self._most = 0, 1
+
+    def check(self, cursor: str) -> None:
+        """Raises NotTowpath if `cursor` was seen before; within a few rounds of the circle."""
+        if cursor == self._kept:
+            raise NotTowpath("the pages of the list come again: look at the URL")
+        self._pages += 1
+        if self._pages == self._most:
+            self._kept, self._pages, self._most = cursor, 0, 2 * self._most
 
 
 class TaskFilters(TypedDict, total=False):

@@ -59,6 +59,10 @@ class Scripted:
             connection.sendall(f"HTTP/1.1 {status} Said\r\n{shown}\r\n".encode() + content)
         connection.close()
 
+    def leave_the_rest(self) -> None:
+        """No more of the script has to be used up."""
+        self._script.clear()
+
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

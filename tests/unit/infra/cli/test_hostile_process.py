@@ -99,6 +99,13 @@ def test_a_closed_stream_is_not_another_ones_socket(api: FakeApi) -> None:
     assert {one.method for one in api.seen} == {"GET"}
 
 
+def test_pages_that_never_end_are_noticed(api: FakeApi) -> None:
+    api.answers["GET /tasks"] = (200, {"items": [], "next_cursor": "more"})
+    done = shell(api, "towpath tasks")
+    assert (done.returncode, "come again" in done.stderr) == (1, True)
+    assert len(api.seen) == 2
+
+
 @pytest.mark.parametrize(
     "env",
     [
