@@ -1,6 +1,7 @@
 """Bounds what tools answer, and marks text that others wrote as `untrusted_`.
 
-An agent reads all of it as text. Names that begin with `untrusted_` mark what a task, or somebody else,
+An agent reads all of it as text, also characters that no person sees: they are shown as their code points.
+Names that begin with `untrusted_` mark what a task, or somebody else,
 wrote: data to look at, and never an instruction.
 """
 
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+from domain.validation.outside_text import visible
 from towpath_client import Event, OutputRange, Task
 
 TAIL_BYTES = 4096
@@ -18,6 +20,11 @@ RANGE_BYTES = 32 * 1024
 FIELD_CHARS = 1000
 EVENTS = 50
 LIST_ITEMS = 100
+ANSWER_CHARS = 60_000
+"""Of an answer without output, as JSON."""
+_ROOM = ((LIST_ITEMS, FIELD_CHARS), (30, 300), (10, 100), (3, 60))
+"""Items of a list and characters of a text, from the usual bounds to those that always fit."""
+_OUTPUT = "untrusted_output"
 
 
 def cut(text: str | None, chars: int = FIELD_CHARS) -> str | None:
@@ -25,6 +32,34 @@ def cut(text: str | None, chars: int = FIELD_CHARS) -> str | None:
     if text is None or len(text) <= chars:
         return text
     return f"{text[: chars // 2]} … [{len(text) - chars} characters left out] … {text[-(chars // 2) :]}"
+
+
+def fitted(answer: dict[str, Any]) -> dict[str, Any]:
+    """`answer` within ANSWER_CHARS, with nothing hidden; a task may have 256 paths of 1,024 characters."""
+    lines = str(answer.get(_OUTPUT, "")).split("\r")
+    output = {_OUTPUT: "\r".join(map(visible, lines))} if _OUTPUT in answer else {}
+    rest = {name: value for name, value in answer.items() if name != _OUTPUT}
+    for items, chars in _ROOM:
+        shown = {name: _shortened(value, items, chars) for name, value in rest.items()}
+        if len(json.dumps(shown, ensure_ascii=False)) <= ANSWER_CHARS:
+            break
+    return {**shown, **output}
+
+
+def _shortened(value: Any, items: int, chars: int) -> Any:
+    if isinstance(value, str):
+        return cut(visible(value), chars)
+    if isinstance(value, dict):
+        return {visible(name): _shortened(one, items, chars) for name, one in value.items()}
+    if isinstance(value, list):
+        left_out = [f"… {len(value) - items} more are left out"] if len(value) > items else []
+        return [_shortened(one, items, chars) for one in value[:items]] + left_out
+    return value
+
+
+def shown_error(error: Exception) -> str:
+    """What a failure says; it may hold the titles of others."""
+    return cut(visible(str(error)), 2 * FIELD_CHARS) or type(error).__name__
 
 
 def shown_task(task: Task) -> dict[str, Any]:

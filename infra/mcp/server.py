@@ -20,7 +20,7 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError
 
-from infra.mcp.bounded import EVENTS, LIST_ITEMS, last_events, shown_task
+from infra.mcp.bounded import EVENTS, LIST_ITEMS, fitted, last_events, shown_error, shown_task
 from infra.mcp.claims import Claims
 from infra.mcp.tools import Tools
 from towpath_client import AsyncClient, TowpathError
@@ -98,7 +98,7 @@ def build(client: AsyncClient, job: AsyncClient, claims: Claims) -> MCPServer[An
             found = await client.get(id)
             return _json({**shown_task(found), **await last_events(client.trail(id), None, EVENTS)})
         except (TowpathError, ValueError) as error:
-            raise ResourceError(str(error)) from error
+            raise ResourceError(shown_error(error)) from error
 
     @server.resource("towpath://workspaces/{id}", name="workspace", mime_type="application/json")
     async def workspace(id: str) -> str:
@@ -107,7 +107,7 @@ def build(client: AsyncClient, job: AsyncClient, claims: Claims) -> MCPServer[An
             locks = [one.model_dump(mode="json") async for one in client.locks(id)]
             return _json({"id": id, "locks": locks, "tasks": await _newest_tasks(client, id)})
         except (TowpathError, ValueError) as error:
-            raise ResourceError(str(error)) from error
+            raise ResourceError(shown_error(error)) from error
 
     return server
 
@@ -121,5 +121,5 @@ async def _newest_tasks(client: AsyncClient, workspace: str) -> list[dict[str, A
     return found
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1)
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(fitted(value), ensure_ascii=False, indent=1)

@@ -17,7 +17,9 @@ from infra.mcp.bounded import (
     RANGE_BYTES,
     TAIL_BYTES,
     cut,
+    fitted,
     last_events,
+    shown_error,
     shown_range,
     shown_task,
 )
@@ -59,9 +61,9 @@ class Tools:
             try:
                 answer = await tool(*args, **kwargs)
             except (TowpathError, ClaimRefused, ValueError) as error:
-                raise ToolError(str(error)) from error
+                raise ToolError(shown_error(error)) from error
             lost = self._claims.lost()
-            return {**answer, "lost_claims": lost} if lost else answer
+            return {**fitted(answer), "lost_claims": lost} if lost else fitted(answer)
 
         return answering
 
@@ -226,7 +228,7 @@ class Tools:
         try:
             await self._claims.release(claim)
         except LockLost as lost:
-            raise ToolError(f"{lost}; others may have worked in its paths since") from lost
+            raise ToolError(f"{shown_error(lost)}; others may have worked in its paths since") from lost
         return {"released": claim}
 
     async def ask(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import re
 import select
 import sys
 
-from infra.cli.output.formats import UNSAFE
+from domain.validation.outside_text import STEERING
 from infra.runtime.standard_streams import divert
-
-_STEERING = re.compile("[\\x00-\\x08\\x0b-\\x1f" + UNSAFE.pattern.removeprefix("["))
 
 
 class OutputWriter:
@@ -59,4 +56,4 @@ def _has_reader() -> bool:
 
 def harmless(text: str) -> str:
     """`text` with a blank for each character that could control a terminal; line ends and tabs stay."""
-    return _STEERING.sub(" ", text)
+    return STEERING.sub(" ", text)

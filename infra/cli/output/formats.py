@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from domain.validation.outside_text import HIDDEN
 from infra.cli.arguments.options import OutputFormat
 from infra.cli.output.stderr import say
 from infra.cli.output.table import Column as Column
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 FEWEST = 30
-UNSAFE = re.compile(
-    "[\\x7f-\\x9f\\xad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e\\u200b-\\u200f\\u2028-\\u202e"
-    "\\u2060-\\u206f\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000110bd\\U000110cd\\U00013430-\\U0001343f"
-    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0001\\U000e0020-\\U000e007f]"
-)
-"""Control characters (C1 too), formats such as writing directions, line separators, lone surrogates."""
 
 
 def emit(output: OutputFormat, rows: Sequence[Json], columns: Sequence[Column]) -> None:
@@ -89,7 +84,7 @@ def json_text(value: Any, **form: Any) -> str:
     """`value` as JSON that cannot control the terminal: it escapes the characters that tables drop, and line
     ends other than JSON's own, so that every reader sees one line.
     """
-    return UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
+    return HIDDEN.sub(_escaped, json.dumps(value, ensure_ascii=False, **form))
 
 
 def _escaped(match: re.Match[str]) -> str:
