@@ -234,7 +234,9 @@ def api_parts(
         read_model=core.read_model,
         heartbeats=core.heartbeats,
         backlogs=JetStreamBacklogs(
-            core.connection, [Queue(one.figure, one.stream, one.name) for one in CONSUMERS]
+            core.connection,
+            [Queue(one.figure, one.stream, one.name) for one in CONSUMERS],
+            core.read_model,
         ),
         dead_letters=core.dead_letters,
         dead_letter_service=DeadLetterService(

@@ -1,7 +1,8 @@
 """The log over HTTP: a task's trail, pages of all events, and the live stream.
 
-Events come from the log itself, never from the read model. A page of a filtered list may be shorter
-than `limit`, even empty, and still have a `next_cursor`: the scan behind it is bounded.
+Events come from the log itself; the read model only tells where those of some name stand. A page of a
+filtered list may be shorter than `limit`, even empty, and still have a `next_cursor`: the scan behind it is
+bounded.
 """
 
 from __future__ import annotations
