@@ -1,8 +1,8 @@
 """Follows the events of every held attempt, so that a cancel arrives after any outage.
 
 One loop per attempt reads the task's last event from the leader whenever it may have changed (an event
-received, a heartbeat, a reconnect) and, while the gate waits, at growing intervals, since messages may be
-lost. It only reads; a crash loses nothing.
+received, a reconnect) and, while the gate waits, at growing intervals, since messages may be lost. At each
+heartbeat one request asks which attempts have events that were not read. It only reads: no crash loses any.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
+        self.seq: int | None = None
         self.permitted: asyncio.Future[int | None] | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -65,6 +66,7 @@ class Follower:
         self._timing = timing
         self._watches: dict[Key, _Watch] = {}
         self._marks: dict[Key, int] = {}
+        self._checked = (0, 0)
 
     def follow(self, key: Key) -> None:
         watch = self._watches[key] = _Watch()
@@ -76,9 +78,29 @@ class Follower:
             await end_tasks([watch.task])
 
     def nudge(self) -> None:
-        """Read all attempts again: a heartbeat is due, or the connection is back."""
+        """Read all attempts again: the connection is back."""
         for watch in self._watches.values():
             watch.wake.set()
+
+    async def check(self) -> None:
+        """At a heartbeat: read those attempts again whose last event is another one than was read.
+
+        One request asks for many of them. It goes two heartbeats back, since a read right after an event may
+        be stale.
+        """
+        if not self._watches:
+            return
+        tasks = list({key.task_id for key in self._watches})
+        try:
+            end = await self._log.end()
+            newest = await self._log.newest(tasks, self._checked[0])
+        except NATS_TROUBLE:
+            self.nudge()
+            return
+        self._checked = min(self._checked[1], end), end
+        for key, watch in self._watches.items():
+            if watch.seq is None or newest.get(key.task_id, watch.seq) != watch.seq:
+                watch.wake.set()
 
     async def seen_running(self, key: Key) -> int | None:
         """Wait until a read that starts from now on sees this runner's `running` as the last event.
@@ -154,6 +176,7 @@ class Follower:
             watch.wake.clear()
             asked = watch.permitted if watch.asked else None
             standing, seq = await self._standing(key)
+            watch.seq = seq
             if standing is Standing.RUNNING and asked is not None and not asked.done():
                 asked.set_result(seq)
             elif standing in {Standing.CANCEL, Standing.OVER}:

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class NatsBeats:
-    """Sends heartbeats to `towpath.runner.<runner_id>`; the follower then reads all held attempts.
+    """Sends heartbeats to `towpath.runner.<runner_id>`; the follower then looks for events that it missed.
 
     It also subscribes there: heartbeats of another runner with the same id cannot be rejected.
     """
@@ -85,7 +85,7 @@ class NatsBeats:
             raise NotAcknowledged(f"{type(error).__name__} {error}".strip()) from None
 
     async def after(self, acknowledged: bool) -> None:
-        self._follower.nudge()
+        await self._follower.check()
         if acknowledged:
             await self._follower.settle()
 

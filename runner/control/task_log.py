@@ -6,11 +6,12 @@ permission to start or the end of an attempt. The core subscription only trigger
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import nats.errors
 import nats.js.errors
 import orjson
 from nats.aio.msg import Msg
@@ -21,6 +22,9 @@ from domain.subjects import Stream
 from domain.validation.headers import header
 from runner.control.start_gate import LoggedEvent
 from runner.nats_link import NATS_TROUBLE, NatsLink
+
+ANSWER_SECONDS = 2.0
+ASKED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,32 @@ class TaskLog:
         state = (await js.stream_info(Stream.REPORT)).state
         return state.first_seq, state.last_seq
 
+    async def end(self) -> int:
+        """The last sequence of the log. Raises NATS_TROUBLE."""
+        js = await self._link.jetstream()
+        return (await js.stream_info(Stream.LOG)).state.last_seq
+
+    async def newest(self, task_ids: Sequence[TaskId], after: int) -> dict[str, int]:
+        """By task, the sequence of its last event, if that is after `after`; a replica that answers may lag.
+
+        A request asks for ASKED_AT_ONCE tasks, since the server answers for 1,024 subjects.
+        Raises NATS_TROUBLE.
+        """
+        client = await self._link.client()
+        inbox, found = client.new_inbox(), dict[str, int]()
+        answers = await client.subscribe(inbox)
+        try:
+            for start in range(0, len(task_ids), ASKED_AT_ONCE):
+                wanted = [subjects.event("task", one) for one in task_ids[start : start + ASKED_AT_ONCE]]
+                body = orjson.dumps({"multi_last": wanted, "seq": after + 1, "batch": 1024})
+                await client.publish(f"$JS.API.DIRECT.GET.{Stream.LOG}", body, reply=inbox)
+                while (at := _place(await answers.next_msg(ANSWER_SECONDS))) is not None:
+                    found[at[0]] = max(found.get(at[0], 0), at[1])
+        finally:
+            with suppress(*NATS_TROUBLE):
+                await answers.unsubscribe()
+        return found
+
     @asynccontextmanager
     async def watching(self, task_id: TaskId, wake: Callable[[], None]) -> AsyncIterator[None]:
         """Until the context ends, calls `wake` whenever an event of the task may have been stored."""
@@ -93,6 +123,17 @@ class TaskLog:
         finally:
             with suppress(*NATS_TROUBLE):
                 await subscription.unsubscribe()
+
+
+def _place(message: Msg) -> tuple[str, int] | None:
+    """Task and sequence of a message of a direct get; None at the end."""
+    headers = message.headers
+    seq, subject = header(headers, "Nats-Sequence"), header(headers, "Nats-Subject")
+    if seq is not None and subject is not None:
+        return subject.split(".")[2], int(seq)
+    if header(headers, "Status") in ("204", "404"):
+        return None
+    raise nats.errors.Error("nats: the log was not read")
 
 
 def parse_event(subject: str, attempt_header: str | None, data: bytes, seq: int | None = None) -> LoggedEvent:

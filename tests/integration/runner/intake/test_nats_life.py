@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import nats.js.errors
 import pytest
 from structlog.testing import capture_logs
 
+from domain.identifiers import TaskId
 from infra.nats.embedded_server import EmbeddedNats
 from infra.nats.streams import ensure_streams
 from runner.config import RunnerTiming
+from runner.control.start_gate import LoggedEvent
 from runner.control.task_log import TaskLog
 from runner.nats_link import NatsLink
 from tests.integration.runner.conftest import StartRunner
@@ -124,6 +127,35 @@ async def test_events_that_are_not_heard_are_read(
     await all_up(marker)
     await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
     assert (await nats_control.final(task_id))["status"] == "canceled"
+
+
+async def test_heartbeats_do_not_read_attempts_whose_events_were_read(
+    on_nats: StartOnNats, nats_control: NatsControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, newest, reads, asked = TaskLog.last_event, TaskLog.newest, Counter[str](), list[int]()
+
+    async def counted(self: TaskLog, task_id: TaskId) -> LoggedEvent | None:
+        reads[task_id] += 1
+        return await read(self, task_id)
+
+    async def noted(self: TaskLog, task_ids: Sequence[TaskId], after: int) -> dict[str, int]:
+        found = await newest(self, task_ids, after)
+        asked.append(len(task_ids))
+        return found
+
+    monkeypatch.setattr(TaskLog, "last_event", counted)
+    monkeypatch.setattr(TaskLog, "newest", noted)
+    await on_nats(lease_seconds=1.5, capacity=4)
+    marker = new_marker()
+    ids = [await nats_control.submit(submission(resisting_job(marker))) for _ in range(3)]
+    await eventually(lambda: all("running" in nats_control.said(one) for one in ids), DEADLINE)
+    await eventually(lambda: asked[-2:] == [3, 3], DEADLINE)
+    before, beats = reads.total(), len(asked)
+    await eventually(lambda: len(asked) >= beats + 4, DEADLINE)
+    assert reads.total() - before < 3
+    for task_id in ids:
+        await nats_control.append(task_id, "cancel-requested", 1, {"attempt": 1, "by": "operator"})
+        assert (await nats_control.final(task_id))["status"] == "canceled"
 
 
 async def test_a_client_that_gave_up_is_replaced(
