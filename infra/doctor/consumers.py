@@ -41,7 +41,7 @@ async def _consumer(about: Examination, wanted: Consumer) -> Finding:
         waited = max((about.now() - since).total_seconds(), 0.0) if since else 0.0
         found += f", the oldest for {waited:.0f} s"
     if not await _asked(about, wanted, info):
-        return problem(wanted.does, f"nobody asks for work; {found}", f"start {wanted.started_by}")
+        return problem(wanted.does, f"no process asks for work; {found}", f"start {wanted.started_by}")
     if behind and waited > LATE_SECONDS:
         advice = f"look at the log lines of {wanted.started_by}; start another one if it is only busy"
         return problem(wanted.does, found, advice)

@@ -63,7 +63,7 @@ def _waiting(state: LockState) -> str:
     if not stuck:
         return ""
     more = f" and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
-    return f"tasks wait for a lock that nobody holds in {', '.join(stuck[:NAMED])}{more}"
+    return f"tasks wait for a lock that no task holds in {', '.join(stuck[:NAMED])}{more}"
 
 
 def _counted(state: LockState) -> str:
@@ -119,7 +119,7 @@ async def pools(about: Examination) -> list[Finding]:
         problem(
             f"pool {pool}",
             f"{least}{counted(count, 'attempt')} waiting, and no runner of it is alive",
-            f"start one: `towpath runner --pool {pool}`; attempts that nobody takes end as submit-failed",
+            f"start one: `towpath runner --pool {pool}`; attempts that no runner takes end as submit-failed",
         )
         for pool, count in sorted(unserved.items())
     ]

@@ -169,7 +169,7 @@ async def test_consumers_missing_unserved_and_behind(
 
     async def unserved() -> bool:
         finding = await found(settings, "dispatch", seconds=60)
-        return finding.state == "problem" and finding.found.startswith("nobody asks for work; 1 message")
+        return finding.state == "problem" and finding.found.startswith("no process asks for work; 1 message")
 
     await eventually(unserved)
 
