@@ -112,7 +112,8 @@ class FilterQuery(BaseModel):
 
     def wanted(self, upto: LogSeq | None = None) -> EventSelection:
         """The filter for EventPages."""
-        return EventSelection(self.task_id, self.workspace, tuple(self.event), self.actor, upto)
+        names = tuple(dict.fromkeys(self.event))
+        return EventSelection(self.task_id, self.workspace, names, self.actor, upto)
 
 
 class Period(BaseModel):
