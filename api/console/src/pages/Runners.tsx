@@ -1,17 +1,19 @@
 // Runners: which are alive, what they hold, when the next one is lost, and which are gone for good.
-import { Command } from "../components/Command";
+import { useSignal } from "@preact/signals";
+import { PermittedButton } from "../components/Command";
+import { ForgetDialog } from "../components/ForgetDialog";
 import { Link, TaskLink } from "../components/Link";
 import { Columns, Page } from "../components/Page";
 import { LeaseRing, RunnerWord } from "../components/Runner";
 import { Empty } from "../components/States";
 import { Ago } from "../components/Time";
-import { get, remove } from "../lib/api";
+import { get } from "../lib/api";
 import { apiNow } from "../lib/clock";
-import { focusTitle } from "../lib/focus";
+import { useTitleFocus } from "../lib/focus";
 import { count, plural } from "../lib/format";
 import { useResource } from "../lib/resource";
 import { at, place } from "../lib/router";
-import { type Runner, countdown, leaseLeft, needyFirst } from "../lib/runners";
+import { type Runner, countdown, forgetBar, leaseLeft, needyFirst } from "../lib/runners";
 import { shown } from "../lib/safe_text";
 import { type Titles, loadTitles } from "../lib/titles";
 
@@ -50,10 +52,23 @@ function NotOfThePast() {
 
 function Live() {
   const found = useResource("runners", load, REFRESH_SECONDS);
+  const forgetting = useSignal<Runner | null>(null);
+  const toTitle = useTitleFocus(forgetting.value !== null);
+  const close = (done: boolean) => {
+    if (done) toTitle();
+    forgetting.value = null;
+    found.reload();
+  };
+  const forget = (one: Runner) => {
+    forgetting.value = one;
+  };
   return (
-    <Page kind="runners" title="Runners" of={found} rows={4} total={({ runners }) => total(runners)}>
-      {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} reload={found.reload} />)}
-    </Page>
+    <>
+      <Page kind="runners" title="Runners" of={found} rows={4} total={({ runners }) => total(runners)}>
+        {(all) => (all.runners.length === 0 ? <NoRunners /> : <Rows {...all} forget={forget} />)}
+      </Page>
+      {forgetting.value !== null && <ForgetDialog runner={forgetting.value} close={close} />}
+    </>
   );
 }
 
@@ -63,17 +78,18 @@ function total(runners: readonly Runner[]): string {
   return parts.map((state) => `${count(of(state))} ${state}`).join(" · ");
 }
 
-function Rows({ runners, titles, more, reload }: Shown & { reload: () => void }) {
+function Rows({ runners, titles, more, forget }: Shown & { forget: (one: Runner) => void }) {
   const chosen = place.value.query.get("runner");
   return (
     <>
       <table class="table machines runner-table">
         <Columns names={["State", "Runner", "Pools", "Capacity", "Runs", "Outbox"]} commands />
-        <tbody>
-          {runners.map((one) => (
-            <Row key={one.id} runner={one} titles={titles} chosen={one.id === chosen} reload={reload} />
-          ))}
-        </tbody>
+        {runners.map((one) => (
+          <tbody key={one.id} class={one.id === chosen ? "chosen" : ""} aria-current={one.id === chosen ? "true" : undefined}>
+            <Row runner={one} titles={titles} forget={() => forget(one)} />
+            <Notes runner={one} titles={titles} />
+          </tbody>
+        ))}
       </table>
       {more && <p class="dim left-out">The first {PAGE} by id; there are more.</p>}
     </>
@@ -83,13 +99,12 @@ function Rows({ runners, titles, more, reload }: Shown & { reload: () => void })
 interface RowProps {
   runner: Runner;
   titles: Titles;
-  chosen: boolean;
-  reload: () => void;
+  forget: () => void;
 }
 
-function Row({ runner, titles, chosen, reload }: RowProps) {
+function Row({ runner, titles, forget }: RowProps) {
   return (
-    <tr class={chosen ? "chosen" : ""} aria-current={chosen ? "true" : undefined}>
+    <tr>
       <td>
         <RunnerWord state={runner.state} />
         <span class="countdown dim number">
@@ -102,7 +117,6 @@ function Row({ runner, titles, chosen, reload }: RowProps) {
         <span class="dim under">
           <bdi>{shown(runner.host)}</bdi> · heartbeat <Ago at={runner.last_heartbeat} />
         </span>
-        <Notes runner={runner} titles={titles} />
       </th>
       <td data-name="pools">
         {runner.pools.map((pool) => (
@@ -120,7 +134,7 @@ function Row({ runner, titles, chosen, reload }: RowProps) {
       <td class="number" data-name="outbox">
         {runner.outbox === null ? <span class="none">–</span> : runner.outbox === 0 ? "empty" : plural(runner.outbox, "report")}
       </td>
-      <td class="commands">{runner.state === "lost" && <Forget id={runner.id} after={reload} />}</td>
+      <td class="commands">{runner.state === "lost" && <Forget runner={runner} press={forget} />}</td>
     </tr>
   );
 }
@@ -154,39 +168,34 @@ function Held({ of, titles }: { of: Runner["running_attempts"]; titles: Titles }
   );
 }
 
+/** What a person has to mend, beneath the row, over the width of the table. */
 function Notes({ runner, titles }: { runner: Runner; titles: Titles }) {
+  const [twice, kept] = [runner.conflict.length > 0, runner.awaiting_operator.length > 0];
+  if (!twice && !kept) return null;
   return (
-    <>
-      {runner.conflict.length > 0 && (
-        <p class="note">
-          <strong>Several runners use this id</strong>, on {runner.conflict.map((one) => shown(one.host)).join(", ")}: give each its own.
-        </p>
-      )}
-      {runner.awaiting_operator.length > 0 && (
-        <div class="note">
-          <strong>Locks wait for an operator.</strong> Make sure that no process of these tasks runs any more, then{" "}
-          <Link to="/locks">release them</Link>:
-          <Held of={runner.awaiting_operator} titles={titles} />
-        </div>
-      )}
-    </>
+    <tr class="notes">
+      <td colSpan={7}>
+        {twice && (
+          <p class="note">
+            <strong>Several runners use this id</strong>, on {runner.conflict.map((one) => shown(one.host)).join(", ")}: give each its own.
+          </p>
+        )}
+        {kept && (
+          <div class="note">
+            <strong>Locks wait for an operator.</strong> Make sure that no process of these tasks runs any more, then{" "}
+            <Link to="/locks">release them</Link>:
+            <Held of={runner.awaiting_operator} titles={titles} />
+          </div>
+        )}
+      </td>
+    </tr>
   );
 }
 
-function Forget({ id, after }: { id: string; after: () => void }) {
-  const forgotten = () => {
-    after();
-    focusTitle();
-  };
-  return (
-    <Command
-      operation="DELETE /runners/{runner_id}"
-      label="Forget"
-      run={() => remove("/runners/{runner_id}", { path: { runner_id: id } })}
-      done={`${id} is forgotten. If it comes back, it is shown again.`}
-      after={forgotten}
-    />
-  );
+function Forget({ runner, press }: { runner: Runner; press: () => void }) {
+  const bar = forgetBar(runner);
+  if (bar !== null) return <small class="dim">{bar}</small>;
+  return <PermittedButton operation="DELETE /runners/{runner_id}" label="Forget…" name={`Forget ${shown(runner.id)}`} press={press} />;
 }
 
 function NoRunners() {
