@@ -7,6 +7,7 @@ the aggregate on random histories.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -27,11 +28,14 @@ from domain.log.payloads import (
 )
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
+from domain.runners.runner_key import takes_itself
 
 Row = dict[str, Any]
 
 HOLD, RELEASED = "hold", "released"
 """Values of `retry_bar`: a lost runner's lock is kept for an operator; the lock was released by hand."""
+_BY_KEY = (-signal.SIGINT, -signal.SIGQUIT)
+"""Exit codes of a command that Ctrl-C or Ctrl-\\ ended; SIGTERM and SIGKILL come from programs, too."""
 _STORED_TIME_CHARS = 27
 _NEW_ATTEMPT: Row = {
     "queued_at": None,
@@ -48,6 +52,7 @@ _NEW_ATTEMPT: Row = {
     "question": None,
     "output_tail": None,
     "ended_at": None,
+    "ended_on_request": False,
     "retry_bar": None,
     "lock_state": "none",
     "lock_token": None,
@@ -135,6 +140,8 @@ def _failed(row: Row, event: Recorded) -> None:
     row["exit_code"] = data["exit_code"]
     row["reason"] = storable(data["reason"])
     row["ended_at"] = event.time
+    if data["exit_code"] in _BY_KEY and takes_itself(data["runner_id"] or ""):
+        row["ended_on_request"] = True
 
 
 def _canceled(row: Row, event: Recorded) -> None:
@@ -149,6 +156,8 @@ def _submit_failed(row: Row, event: Recorded) -> None:
     row["finished_at"] = row["ended_at"] = event.time
     row["message"] = storable(data["message"])
     row["reason"] = data["reason"]
+    if data["reason"] == "workspace-locked":
+        row["ended_on_request"] = True
     row["cancel_asked_at"] = None
     leave_queue(row)
 
@@ -161,7 +170,7 @@ def leave_queue(row: Row) -> None:
 
 
 def _cancel_requested(row: Row, event: Recorded) -> None:
-    row["cancel_requested"] = True
+    row["cancel_requested"] = row["ended_on_request"] = True
     row["cancel_asked_at"] = event.time
     _nothing_asked(row)
 

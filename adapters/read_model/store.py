@@ -159,7 +159,7 @@ class SqlReadModel:
                 else:
                     runners[runner] += number
                     statuses[status] += number
-            titles = await connection.execute(newest_failures(at, most, FAILURES_NAMED))
+            titles = await connection.execute(newest_failures(at, FAILURES_NAMED))
             return Failures(runners.most_common(), dict(statuses), list(titles.scalars()), on_request)
 
     async def unconfirmed_cancels(self, before: datetime, most: int) -> list[UnconfirmedCancel]:

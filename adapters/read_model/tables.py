@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 END_OF_ID = 33
 """Position, counted from 1, of a task id's last four characters; they are random, so an index finds ids."""
 
@@ -83,6 +83,7 @@ tasks = Table(
     _optional("question"),
     _optional("output_tail"),
     _optional("ended_at"),
+    Column("ended_on_request", Boolean, nullable=False),
     _optional("retry_bar"),
     _text("lock_state"),
     Column("lock_token", BigInteger),
@@ -110,7 +111,14 @@ _partial("tasks_by_exit_code", EXIT_IS_ERROR, tasks.c.exit_code, tasks.c.created
 _partial("tasks_by_lock", HAS_OPEN_LOCK, tasks.c.lock_state, tasks.c.created_at, tasks.c.id)
 _partial("tasks_tried_again", TRIED_AGAIN, tasks.c.created_at, tasks.c.id, tasks.c.attempt)
 _partial("tasks_canceling", tasks.c.cancel_asked_at.is_not(None), tasks.c.cancel_asked_at)
-_partial("tasks_failed", tasks.c.ended_at.is_not(None), tasks.c.ended_at, tasks.c.runner_id)
+_partial(
+    "tasks_failed",
+    tasks.c.ended_at.is_not(None),
+    tasks.c.ended_at,
+    tasks.c.ended_on_request,
+    tasks.c.runner_id,
+    tasks.c.status,
+)
 _partial(
     "tasks_by_workspace",
     tasks.c.workspace.is_not(None),

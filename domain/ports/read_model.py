@@ -85,7 +85,7 @@ class Failures(NamedTuple):
     """Tasks that failed and were not tried again: by runner, most first, and by status; the newest titles.
 
     `on_request` counts apart those that a person wanted so: the lock was refused because the task does not
-    wait for one, or the attempt was to be stopped.
+    wait for one, the attempt was to be stopped, or a key of the terminal ended the command of `towpath lock`.
     """
 
     by_runner: list[tuple[RunnerId | None, int]]

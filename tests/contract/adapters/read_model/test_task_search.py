@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal as signals
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,9 @@ import pytest
 
 from adapters.read_model.store import SqlReadModel
 from domain.errors import Invalid
+from domain.identifiers import RunnerId
 from domain.ports.read_model import TaskFilter
+from domain.runners.runner_key import PREFIX, runner_id_of
 from domain.task.view import TaskRead
 from tests.contract.adapters.read_model.read_model_lives import Lives
 from tests.contract.adapters.read_model.read_model_random import perform
@@ -254,6 +257,53 @@ async def test_failures_on_request_are_counted_apart(model: SqlReadModel) -> Non
     lives.report(task_id, "failed", exit_code=1)
     await feed(model, lives.events)
     assert await model.failures_since(since, 100) == ([(None, 1)], {"submit-failed": 1}, ["away"], 2)
+
+
+async def test_a_cancel_between_attempts_and_another_attempt_change_what_was_wanted(
+    model: SqlReadModel,
+) -> None:
+    lives = Lives()
+    since = lives.now - lives.step
+    task_id = lives.create(title="build", retry={"max_attempts": 3, "backoff_seconds": 10, "on": ["exit"]})
+    lives.dispatch(task_id)
+    lives.report(task_id, "running", runner_id="r1")
+    lives.report(task_id, "failed", exit_code=1)
+    await feed(model, lives.events)
+    assert await model.failures_since(since, 100) == ([("r1", 1)], {"failed": 1}, ["build"], 0)
+    lives.act(task_id, lambda task: task.cancel(reason=None, at=lives.now, actor="op"))
+    await feed(model, lives.events[await model.position() :])
+    assert await model.failures_since(since, 100) == ([], {}, [], 1)
+    lives.dispatch(task_id)
+    lives.report(task_id, "running", runner_id="r1")
+    lives.report(task_id, "failed", exit_code=1)
+    await feed(model, lives.events[await model.position() :])
+    assert await model.failures_since(since, 100) == ([("r1", 1)], {"failed": 1}, ["build"], 0)
+
+
+@pytest.mark.parametrize(
+    ("signal", "terminal", "wanted"),
+    [
+        ("SIGINT", True, 1),
+        ("SIGQUIT", True, 1),
+        ("SIGTERM", True, 0),
+        ("SIGKILL", True, 0),
+        ("SIGINT", False, 0),
+    ],
+)
+async def test_a_command_of_a_terminal_that_a_key_ended_is_no_failure(
+    model: SqlReadModel, signal: str, terminal: bool, wanted: int
+) -> None:
+    lives = Lives()
+    since = lives.now - lives.step
+    task_id = lives.create(title="edit")
+    lives.dispatch(task_id)
+    runner = runner_id_of("desk", PREFIX + "k") if terminal else RunnerId("r1")
+    lives.report(task_id, "running", runner_id=runner)
+    code = -getattr(signals, signal)
+    lives.report(task_id, "failed", exit_code=code, reason="killed", runner_id=runner)
+    await feed(model, lives.events)
+    found = await model.failures_since(since, 100)
+    assert (found.number, found.on_request) == (1 - wanted, wanted)
 
 
 async def test_tasks_that_come_meanwhile_do_not_disturb_a_walk(model: SqlReadModel) -> None:
