@@ -14,9 +14,8 @@ from starlette.datastructures import Headers
 
 from api.config import OperatorToken, Role
 from api.problems import HttpProblem
-from domain.actors import is_caller_name
+from domain.actors import OPEN_ACTOR, is_caller_name
 
-OPEN_ACTOR = "api"
 ON_BEHALF_OF = "Towpath-On-Behalf-Of"
 AS_ROLE = "Towpath-Role"
 _FORM = (

@@ -11,6 +11,8 @@ import re
 
 JOB_ACTOR = "job"
 """The actor of what a job sends with its own token."""
+OPEN_ACTOR = "api"
+"""The actor of callers of an API that asks for no token."""
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8}")
 _CALLER = re.compile(r"(?:(?:viewer|auditor|operator|admin):|api/).+")
@@ -33,8 +35,11 @@ def caller_name_problem(name: str) -> str | None:
 def shown_actor(actor: str) -> str:
     """`actor` with its last, most telling part first: `alice (operator:bot/telegram:4711)`.
 
+    A caller that an API without tokens cannot name is `someone (open API)`.
     Actors without the name of a person, such as `runner:host-1` or `operator:1a2b3c4d`, stay as they are.
     """
+    if actor == OPEN_ACTOR:
+        return "someone (open API)"
     before, _, last = actor.rpartition(":")
     unnamed = before.isalpha() and _FINGERPRINT.fullmatch(last)
     return f"{last} ({before})" if _CALLER.fullmatch(actor) and not unnamed else actor

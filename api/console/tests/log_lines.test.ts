@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type EventName, type LogEvent, lineOf, named } from "../src/lib/log_lines";
+import { type EventName, type LogEvent, actorWords, lineOf, named } from "../src/lib/log_lines";
 
 function event(kind: string, name: EventName, data: object): LogEvent {
   return {
@@ -38,6 +38,16 @@ it("keeps nothing of large data", () => {
   const line = lineOf(event("task", "created", { command: ["x".repeat(10_000)] }));
   expect(line.words.length).toBe(200);
   expect(line).not.toHaveProperty("data");
+});
+
+it("calls an actor as people would", () => {
+  expect(["api", "api/telegram:4711:alice", "operator:ann", "runner:runner-1", "runner:host-1"].map(actorWords)).toEqual([
+    "someone (open API)",
+    "api/telegram:4711:alice",
+    "operator:ann",
+    "runner-1",
+    "runner:host-1",
+  ]);
 });
 
 it("names events of locks and workspaces with their kind", () => {

@@ -17,8 +17,9 @@ BOT = "operator:bot/telegram:4711:alice"
         ("operator:bot/telegram:4711", "4711 (operator:bot/telegram)"),
         ("operator:1a2b3c4d/telegram:4711:alice", "alice (operator:1a2b3c4d/telegram:4711)"),
         ("operator:bot/mail:1:1a2b3c4d", "1a2b3c4d (operator:bot/mail:1)"),
+        ("api", "someone (open API)"),
         ("api/telegram:4711:alice", "alice (api/telegram:4711)"),
-        *((same, same) for same in ("operator:1a2b3c4d", "api", "job", "runner:host-1", "locks", "", "a:b")),
+        *((same, same) for same in ("operator:1a2b3c4d", "job", "runner:host-1", "locks", "", "a:b")),
     ],
 )
 def test_people_see_the_last_part_of_a_caller_first(actor: str, shown: str) -> None:

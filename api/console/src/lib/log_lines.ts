@@ -50,9 +50,9 @@ export function named(line: Pick<Line, "kind" | "event">): string {
   return line.kind === "task" ? word : `${line.kind} ${word}`;
 }
 
-/** An actor for people: a runner whose id begins with that word is not called so twice. */
+/** An actor for people: a runner whose id begins with that word is not called so twice; `api` is a caller without a token. */
 export function actorWords(actor: string): string {
-  return actor.replace(/\brunner:(?=runner-)/g, "");
+  return actor === "api" ? "someone (open API)" : actor.replace(/\brunner:(?=runner-)/g, "");
 }
 
 /** The state whose shape an event has; null for those of workspaces. */

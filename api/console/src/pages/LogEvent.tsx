@@ -10,7 +10,7 @@ import { count } from "../lib/format";
 import { indented } from "../lib/json_text";
 import { shortcut } from "../lib/keys";
 import { seqThen } from "../lib/moment";
-import { type LogEvent, lineOf, named } from "../lib/log_lines";
+import { type LogEvent, actorWords, lineOf, named } from "../lib/log_lines";
 import { useResource } from "../lib/resource";
 import { go, href } from "../lib/router";
 import { shown, visible } from "../lib/safe_text";
@@ -106,7 +106,7 @@ function Content({ event, text, title }: Found) {
       <div class="title-row">
         <h1 tabIndex={-1}>{named(line)}</h1>
         <span class="dim">
-          <Moment at={event.time} /> by <bdi>{shown(event.actor)}</bdi>
+          <Moment at={event.time} /> by <bdi>{shown(actorWords(event.actor))}</bdi>
         </span>
       </div>
       <p class="why" dir="auto">

@@ -123,7 +123,7 @@ async def test_why_a_task_is_where_it_is(harness: ApiHarness) -> None:
     assert running["sentence"].startswith(f"first ({first['id']}) has been running on r1 since ")
     await harness.http.post(f"/tasks/{first['id']}/cancel")
     running = await get(harness, f"/tasks/{first['id']}/why")
-    assert "; api asked it to stop at" in running["sentence"]
+    assert "; someone (open API) asked it to stop at" in running["sentence"]
     await harness.report(first["id"], "failed", exit_code=3, message="disk full", runner_id="r1")
     ended = await get(harness, f"/tasks/{first['id']}/why")
     assert (ended["stage"], ended["event"]["event"], ended["event"]["actor"]) == (
@@ -146,12 +146,13 @@ async def test_why_a_task_was_canceled_names_who_asked_for_it(harness: ApiHarnes
     await harness.report(task["id"], "canceled", runner_id="r1")
     why = await get(harness, f"/tasks/{task['id']}/why")
     said = f": said by runner:r1, event {asked + 1}; "
-    wanted = f"api asked for it at 2026-03-01 12:00:00Z (no longer wanted), event {asked}."
+    wanted = f"someone (open API) asked for it at 2026-03-01 12:00:00Z (no longer wanted), event {asked}."
     assert why["sentence"].endswith(said + wanted)
     await harness.http.post(f"/tasks/{task['id']}/dispatch")
     await harness.http.post(f"/tasks/{task['id']}/cancel")
     why = await get(harness, f"/tasks/{task['id']}/why")
-    assert why["sentence"].endswith(f": said by api, event {len(harness.log.events)}."), "of this attempt"
+    said = f": said by someone (open API), event {len(harness.log.events)}."
+    assert why["sentence"].endswith(said), "of this attempt"
 
 
 async def names(harness: ApiHarness, url: str, **params: Any) -> list[str]:
