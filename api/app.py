@@ -20,6 +20,7 @@ from api.metrics.registry import CapacityLeft, CountRequests, DroppedLetters, Lo
 from api.metrics.siblings import Siblings
 from api.middleware.admission import Admit
 from api.middleware.body_limit import LimitBody
+from api.middleware.compression import Compress
 from api.middleware.head_requests import AnswerHead
 from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
@@ -87,6 +88,7 @@ def create_app(parts: ApiParts, siblings: Siblings | None = None) -> FastAPI:
     reports = StatusEndpoint(parts, metrics)
     app.router.routes.append(status_route(reports))
     problems.install(app)
+    app.add_middleware(Compress)
     app.add_middleware(ShortCut, endpoint=reports)
     app.add_middleware(AnswerHead)
     app.add_middleware(LimitBody, limit=parts.config.body_limit_bytes)

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from api.auth import Parts
+from api.middleware.compression import accepted_codings
 from api.problems import HttpProblem
 
 router = APIRouter(include_in_schema=False)
@@ -44,7 +45,6 @@ _TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_NEVER = re.compile(r"q\s*=\s*0(\.0*)?")
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
 _NOT_BUILT = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Towpath</title>
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
@@ -77,7 +77,7 @@ async def console_file(digest: str, name: str, request: Request, parts: Parts) -
     kind = _TYPES.get(Path(name).suffix)
     if kind is not None and _DIGEST.fullmatch(digest) and _FILE.fullmatch(name):
         path = parts.console / "a" / digest / name
-        accepted = _accepted(request.headers.get("accept-encoding", ""))
+        accepted = accepted_codings(request.headers) | {""}
         for coding, suffix in (*_CODINGS, ("", "")):
             file = path.with_name(name + suffix)
             if coding in accepted and await asyncio.to_thread(file.is_file):
@@ -99,12 +99,6 @@ async def console(request: Request, parts: Parts) -> HTMLResponse:
     except FileNotFoundError:
         page = _NOT_BUILT
     return HTMLResponse(page.replace(_ROOT, escape(_root(request))), headers=_INDEX)
-
-
-def _accepted(header: str) -> set[str]:
-    """The codings that `Accept-Encoding` lists, without those of weight 0; and none."""
-    listed = (one.lower().partition(";") for one in header.split(","))
-    return {coding.strip() for coding, _, weight in listed if not _NEVER.fullmatch(weight.strip())} | {""}
 
 
 def _root(request: Request) -> str:
