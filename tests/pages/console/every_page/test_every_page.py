@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.pages.console.catalogue import PAGES, SECONDS, PageCase, show, text_of_past
+from tests.pages.console.catalogue import PAGES, PageCase, show, text_of_past
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import HOSTILE, Lively
 from tests.pages.console.looks import layout_faults, settle
@@ -88,7 +88,7 @@ def test_planted_text_is_shown_as_text(full: Lively, screen: Opener, case: PageC
     page = window.page
     page.route("**/*", lambda route: _plant(route, PLANTS[plant]))
     page.goto(f"{full.up.url}/console{case.address(full)}")
-    page.locator(case.ready).first.wait_for(timeout=SECONDS)
+    page.locator(case.ready).first.wait_for()
     settle(page)
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.console.catalogue import PAGES, SECONDS, text_of_past
+from tests.pages.console.catalogue import PAGES, text_of_past
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import Lively
 from tests.pages.console.looks import axe_faults, layout_faults, motion_faults
@@ -29,7 +29,7 @@ STYLES = {
 def test_a_fault_of_style_is_seen(up: Up, screen: Opener, fault: str) -> None:
     style, complaint = STYLES[fault]
     page = screen(up, bypass_csp=True).open("/workspaces")
-    expect(page.locator("main .empty")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("main .empty")).to_be_visible()
     assert axe_faults(page) + layout_faults(page) == []
     page.add_style_tag(content=style)
     assert any(one.startswith(complaint) for one in axe_faults(page) + layout_faults(page))
@@ -37,7 +37,7 @@ def test_a_fault_of_style_is_seen(up: Up, screen: Opener, fault: str) -> None:
 
 def test_motion_is_seen(up: Up, screen: Opener) -> None:
     page = screen(up, bypass_csp=True, reduced_motion="reduce").open("/workspaces")
-    expect(page.locator("main .empty")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("main .empty")).to_be_visible()
     assert motion_faults(page) == []
     page.evaluate("document.body.animate({ opacity: [0, 1] }, { duration: 60000, iterations: Infinity })")
     assert len(motion_faults(page)) == 1

@@ -14,11 +14,10 @@ from playwright.sync_api import Locator, Page, expect
 from tests.pages.conftest import TOKENS, running
 from tests.pages.console.conftest import HOSTILE, Opener, Patient, as_operator, every_view
 from tests.pages.console.installations import SECOND
-from tests.support.towpath import DEADLINE, Json, Up
+from tests.support.towpath import Json, Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 DEEP = "dist/<b>x</b>/\u202egnp"
 LONG = "L" * 500
 Locks = tuple[Up, dict[str, str]]
@@ -47,7 +46,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locks]:
 
 def card(page: Page, workspace: str) -> Locator:
     found = page.get_by_role("region", name=workspace, exact=True)
-    expect(found.locator(".claim.holds")).not_to_have_count(0, timeout=SECONDS)
+    expect(found.locator(".claim.holds")).not_to_have_count(0)
     return found
 
 
@@ -122,7 +121,7 @@ def test_the_past_shows_the_locks_of_then_and_no_command(held: Locks, screen: Op
         "href", re.compile(f"at={granted['seq']}")
     )
     before = screen(up).open("/locks?at=1")
-    expect(before.get_by_text("Nothing was held, and nothing waited")).to_be_visible(timeout=SECONDS)
+    expect(before.get_by_text("Nothing was held, and nothing waited")).to_be_visible()
 
 
 def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
@@ -140,9 +139,9 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
     opener.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Release this lock by hand?")
-    expect(dialog).to_contain_text("none has taken it", timeout=SECONDS)
+    expect(dialog).to_contain_text("none has taken it")
     os.killpg(runner.process.pid, signal.SIGCONT)
-    expect(dialog).to_contain_text("alive", timeout=SECONDS)
+    expect(dialog).to_contain_text("alive")
     expect(dialog).to_contain_text("A process of attempt 1 may run on host-2")
     page.keyboard.press("Escape")
     expect(opener).to_be_focused()
@@ -157,16 +156,16 @@ def test_a_lock_is_released_by_keyboard_alone_with_its_token_and_a_reason(
     dialog.get_by_label("Type the token").fill(str(token))
     os.killpg(runner.process.pid, signal.SIGSTOP)  # a release cancels, too: its task may not end yet
     page.keyboard.press("Enter")
-    expect(dialog).to_have_count(0, timeout=SECONDS)
+    expect(dialog).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     expect(page.locator(".message.bad")).to_contain_text("its process may still write")
-    expect(page.locator(".freed")).to_contain_text("hangs was released from src", timeout=SECONDS)
+    expect(page.locator(".freed")).to_contain_text("hangs was released from src")
     window.has_no_fault()
     (asked,) = up.events(task_id=task, event="lock-release-requested")
     assert asked["data"]["reason"] == "it hangs"
     assert task not in up.holders()
     os.killpg(runner.process.pid, signal.SIGCONT)
-    expect(page.locator(".freed")).to_have_count(0, timeout=SECONDS)
+    expect(page.locator(".freed")).to_have_count(0)
     assert up.ended(task)
 
 
@@ -175,7 +174,7 @@ def test_a_lock_that_has_changed_hands_meanwhile_is_not_released(up: Up, screen:
     task = up.create(["sleep", "600"], title="first", workspace="changed")
     window = screen(up)
     page = window.open("/locks/changed")
-    page.get_by_role("button", name="Release the lock of first").click(timeout=SECONDS)
+    page.get_by_role("button", name="Release the lock of first").click()
     token = up.holders()[task]
     up.post(f"/tasks/{task}/locks/release", {"reason": "another was faster"})
     dialog = page.get_by_role("dialog", name="Release this lock by hand?")
@@ -183,7 +182,7 @@ def test_a_lock_that_has_changed_hands_meanwhile_is_not_released(up: Up, screen:
     dialog.get_by_label("Reason").fill("too late")
     window.expected.append("409")
     dialog.get_by_role("button", name="Release lock").click()
-    expect(page.locator(".message.bad")).to_contain_text("no longer as you saw it", timeout=SECONDS)
+    expect(page.locator(".message.bad")).to_contain_text("no longer as you saw it")
     assert len(up.events(task_id=task, event="lock-release-requested")) == 1
     up.post(f"/tasks/{task}/cancel")
 
@@ -202,9 +201,9 @@ def test_the_release_says_which_role_it_needs(guarded: Up, screen: Opener, role:
     window.log_in(role)
     button = page.get_by_role("button", name="Release the lock of guarded")
     if role == "operator":
-        expect(button).to_be_enabled(timeout=SECONDS)
+        expect(button).to_be_enabled()
     else:
-        expect(button).to_be_disabled(timeout=SECONDS)
+        expect(button).to_be_disabled()
         expect(button).to_have_accessible_description("needs operator")
     assert TOKENS[role] not in page.content()
 
@@ -215,7 +214,7 @@ def test_an_empty_page_says_what_to_type(screen: Opener, up: Up) -> None:
     for route in ("locks?*", "workspaces?*"):
         page.route(f"{up.url}/{route}", lambda one: one.fulfill(body=empty, content_type="application/json"))
     page.goto(f"{up.url}/console/locks")
-    expect(page.get_by_text("towpath workspaces add shop")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("towpath workspaces add shop")).to_be_visible()
 
 
 def test_while_the_api_cannot_answer_the_page_says_so_and_tries_again(up: Up, screen: Opener) -> None:
@@ -228,9 +227,9 @@ def test_while_the_api_cannot_answer_the_page_says_so_and_tries_again(up: Up, sc
         lambda one: one.fulfill(status=503, body=busy, content_type="application/problem+json"),
     )
     page.goto(f"{up.url}/console/locks")
-    expect(page.get_by_role("alert")).to_contain_text("cannot answer at the moment", timeout=SECONDS)
+    expect(page.get_by_role("alert")).to_contain_text("cannot answer at the moment")
     page.unroute(f"{up.url}/locks?*")
-    expect(page.get_by_role("alert")).to_have_count(0, timeout=SECONDS)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_workspace_in_which_nothing_is_held_says_so(held: Locks, screen: Opener) -> None:

@@ -11,11 +11,10 @@ from playwright.sync_api import Locator, Page, expect
 from tests.pages.conftest import running
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import LEASE, SECOND, second_runner
-from tests.support.towpath import DEADLINE, Server, Up
+from tests.support.towpath import Server, Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 Fleet = tuple[Up, Server]
 
 
@@ -43,28 +42,28 @@ def test_a_runner_is_lost_its_lock_freed_and_it_is_forgotten(fleet: Fleet, scree
     window = screen(up)
     page = window.open("/runners")
     host = row(page, "host-2")
-    expect(host).to_contain_text("alive", timeout=SECONDS)
+    expect(host).to_contain_text("alive")
     expect(host).to_contain_text("lease")
-    expect(host.get_by_role("link", name="build")).to_be_visible(timeout=SECONDS)
+    expect(host.get_by_role("link", name="build")).to_be_visible()
     expect(host).to_contain_text("1 of")
-    expect(page.locator(".held").get_by_role("link", name="<b>bold</b>")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".held").get_by_role("link", name="<b>bold</b>")).to_be_visible()
     runner.kill()
-    expect(host.locator("[data-runner-state=lost]")).to_be_visible(timeout=SECONDS)
-    expect(host).to_contain_text("Locks wait for an operator", timeout=SECONDS)
+    expect(host.locator("[data-runner-state=lost]")).to_be_visible()
+    expect(host).to_contain_text("Locks wait for an operator")
     expect(host).to_contain_text("release its locks first")
     expect(host.get_by_role("button")).to_have_count(0)
 
     window.open("/locks/kept")
     page.get_by_role("button", name="Release the lock of build").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator("[data-runner-state=lost]")).to_be_visible(timeout=SECONDS)
+    expect(dialog.locator("[data-runner-state=lost]")).to_be_visible()
     expect(dialog).to_contain_text("See on its host")
     dialog.get_by_label("Type the token").fill(str(up.holders()[task["id"]]))
     dialog.get_by_label("Reason").fill("its host is gone")
     dialog.get_by_role("button", name="Release lock").click()
-    expect(page.get_by_text("0 held")).not_to_have_count(0, timeout=SECONDS)
+    expect(page.get_by_text("0 held")).not_to_have_count(0)
     window.open(f"/tasks/{task['id']}")
-    expect(page.locator(".page-head [data-state=failed]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=failed]")).to_be_visible()
 
     window.open("/runners")
     forget = host.get_by_role("button", name="Forget host-2")
@@ -77,5 +76,5 @@ def test_a_runner_is_lost_its_lock_freed_and_it_is_forgotten(fleet: Fleet, scree
     expect(forget).to_be_focused()
     page.keyboard.press("Enter")
     question.get_by_role("button", name="Forget runner").click()
-    expect(host).to_have_count(0, timeout=SECONDS)
+    expect(host).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_be_focused()

@@ -6,11 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.pages.console.conftest import Opener, every_view
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-SECONDS = DEADLINE * 1000
 
 
 @every_view
@@ -23,14 +21,14 @@ def test_the_page_of_runners_is_at_fault_for_no_screen_reader_or_narrow_window(
     if which == "past":
         up.create(["true"], dispatch=False)
         window.open("/runners?at=1")
-        expect(page.get_by_text("Heartbeats are not in the log")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text("Heartbeats are not in the log")).to_be_visible()
         assert page.locator(".page .button").count() == 0
     elif which == "empty":
         empty = '{"items":[],"next_cursor":null}'
         page.route("**/runners?*", lambda one: one.fulfill(body=empty, content_type="application/json"))
         window.open("/runners")
-        expect(page.get_by_text("towpath runner --runner-id")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text("towpath runner --runner-id")).to_be_visible()
     else:
         window.open("/runners")
-        expect(page.locator("[data-runner-state=alive]")).to_be_visible(timeout=SECONDS)
+        expect(page.locator("[data-runner-state=alive]")).to_be_visible()
     window.has_no_fault()

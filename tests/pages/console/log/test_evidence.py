@@ -15,11 +15,10 @@ from adapters.nats.client import new_client
 from adapters.queues.dead_letters import JetStreamDeadLetters
 from tests.pages.conftest import TOKENS, running
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 LARGE = "12345678901234567890123"
 
 
@@ -76,15 +75,15 @@ def test_the_page_of_evidence_is_at_fault_for_no_screen_reader_or_narrow_window(
     page = window.open("/evidence?at=1" if which == "past" else "/evidence")
     window.log_in("viewer" if which == "forbidden" else "admin")
     if which == "past":
-        expect(page.get_by_text("Checkpoints are made about the log")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text("Checkpoints are made about the log")).to_be_visible()
     elif which == "forbidden":
-        expect(page.get_by_text("needs the role auditor")).to_have_count(2, timeout=SECONDS)
+        expect(page.get_by_text("needs the role auditor")).to_have_count(2)
         expect(page.get_by_text("needs the role operator")).to_have_count(1)
     else:
-        expect(page.locator(".dead-table summary").first).to_be_visible(timeout=SECONDS)
-        expect(page.locator(".verification-table tbody tr").first).to_be_visible(timeout=SECONDS)
+        expect(page.locator(".dead-table summary").first).to_be_visible()
+        expect(page.locator(".verification-table tbody tr").first).to_be_visible()
         page.locator(".dead-table summary").first.click()
-        expect(page.locator(".dead-table pre").first).to_contain_text("<img src=x", timeout=SECONDS)
+        expect(page.locator(".dead-table pre").first).to_contain_text("<img src=x")
     assert page.title() != "owned"
     window.has_no_fault()
 
@@ -96,7 +95,7 @@ def test_checkpoints_tell_what_they_cover_and_are_exported_as_verify_reads_them(
     window.expected.append("401")
     page = window.open("/evidence")
     window.log_in("auditor")
-    expect(page.get_by_text("Covered up to 5 of 5.")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("Covered up to 5 of 5.")).to_be_visible()
     assert page.locator(".checkpoint-table tbody tr").count() >= 2
     with page.expect_download() as download:
         page.get_by_role("link", name="Export checkpoints").click()
@@ -124,7 +123,7 @@ def test_verifications_tell_who_when_what_and_how(sealed: Up, screen: Opener) ->
     window.log_in("auditor")
     row = page.locator(".verification-table tbody tr").first
     for words in ("auditor:my-auditor", "elsewhere", "damaged", "1 to 5", "another one", "kept.jsonl"):
-        expect(row).to_contain_text(words, timeout=SECONDS)
+        expect(row).to_contain_text(words)
     row.get_by_role("link", name="3", exact=True).click()
     expect(page.locator(".crumbs")).to_contain_text("Log / 3")
 
@@ -138,11 +137,11 @@ def test_who_may_replay_and_drop_dead_letters(sealed: Up, screen: Opener, role: 
     window.log_in(role)
     row = page.locator(f"[data-letter='{seq}']")
     if role == "auditor":
-        expect(page.get_by_text("needs the role operator")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text("needs the role operator")).to_be_visible()
         assert row.count() == 0
         return
     row.locator("summary").click()
-    expect(row.locator("pre")).to_contain_text(f'"big": {LARGE}', timeout=SECONDS)
+    expect(row.locator("pre")).to_contain_text(f'"big": {LARGE}')
     expect(row.get_by_role("button", name="Replay")).to_be_enabled()
     drop = row.get_by_role("button", name="Drop")
     if role == "operator":
@@ -150,12 +149,12 @@ def test_who_may_replay_and_drop_dead_letters(sealed: Up, screen: Opener, role: 
         expect(row.get_by_text("needs admin")).to_be_visible()
         window.expected.append("409")
         row.get_by_role("button", name="Replay").click()
-        expect(page.locator(".message.bad")).to_contain_text("cannot be replayed", timeout=SECONDS)
+        expect(page.locator(".message.bad")).to_contain_text("cannot be replayed")
         return
     drop.click()
     page.get_by_role("dialog").get_by_label("Reason").fill(f"seen <b>{seq}</b>")
     page.keyboard.press("Enter")
-    expect(row).to_have_count(0, timeout=SECONDS)
+    expect(row).to_have_count(0)
     expect(page.locator(".settled li").first).to_contain_text(
-        f"admin:my-admin dropped {seq}: seen <b>{seq}</b>", timeout=SECONDS
+        f"admin:my-admin dropped {seq}: seen <b>{seq}</b>"
     )

@@ -14,11 +14,10 @@ from playwright.sync_api import Page, expect
 
 from tests.pages.conftest import running
 from tests.pages.console.conftest import Opener, as_operator, until
-from tests.support.towpath import DEADLINE, Home, Up
+from tests.support.towpath import Home, Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 WITHOUT_WORKERS = "delete window.SharedWorker"
 HIDING = """
 window.__hidden = false;
@@ -61,7 +60,7 @@ def streams(up: Up) -> int:
 def is_live(page: Page, up: Up) -> None:
     """The chip shows the newest sequence."""
     last = f"{up.events()[-1]['seq']}"
-    expect(page.locator(".top .chip .mono")).to_have_text(re.compile(rf"{last}$"), timeout=SECONDS)
+    expect(page.locator(".top .chip .mono")).to_have_text(re.compile(rf"{last}$"))
 
 
 def test_eight_tabs_share_one_connection_and_all_hear_of_a_task(up: Up, screen: Opener) -> None:
@@ -75,7 +74,7 @@ def test_eight_tabs_share_one_connection_and_all_hear_of_a_task(up: Up, screen: 
     up.create(["true"], title="second", dispatch=False)
     for tab in tabs:
         tab.bring_to_front()
-        tab.get_by_role("button", name="1 new").click(timeout=SECONDS)
+        tab.get_by_role("button", name="1 new").click()
         expect(tab.get_by_role("link", name="second")).to_be_visible()
     assert streams(up) == 1
 
@@ -93,7 +92,7 @@ def test_a_page_loads_again_when_the_feed_names_what_it_shows_and_not_else(up: U
     is_live(page, up)
     assert [url for url in asked if "/workspaces?" in url] == loads
     up.workspace("news")
-    expect(page.get_by_role("rowheader", name="news")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("rowheader", name="news")).to_be_visible()
 
 
 @pytest.fixture
@@ -118,18 +117,16 @@ def test_a_killed_api_that_comes_back_is_followed_on_with_every_sequence_once(
     page.evaluate("window.__same = true")
     up.server.kill()
     away = page.locator(".chip.link.away")
-    expect(away).to_contain_text(
-        re.compile(r"not connected · last known \d\d:\d\d:\d\d · again in"), timeout=SECONDS
-    )
+    expect(away).to_contain_text(re.compile(r"not connected · last known \d\d:\d\d:\d\d · again in"))
     expect(page.get_by_role("button", name=re.compile("^not live"))).to_be_visible()
     expect(page.locator(".loaded.stale")).to_be_visible()
     up = home.up("--port", up.url.rpartition(":")[2], "--nats-port", up.nats_port)
     after = up.create(["true"], title="after", dispatch=False)
     up.post(f"/tasks/{before}/cancel", {})
-    expect(away).to_have_count(0, timeout=SECONDS)
-    page.get_by_role("button", name="1 new").click(timeout=SECONDS)
+    expect(away).to_have_count(0)
+    page.get_by_role("button", name="1 new").click()
     expect(page.get_by_role("link", name="after")).to_be_visible()
-    expect(page.locator("tbody [data-state=canceled]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("tbody [data-state=canceled]")).to_be_visible()
     is_live(page, up)
     assert page.evaluate("window.__same") is True
     if not shared:
@@ -178,7 +175,7 @@ def test_a_hidden_tab_without_shared_workers_gives_its_stream_back_and_misses_no
     until(page, lambda: streams(up) == 0)
     up.create(["true"], title="while hidden", dispatch=False)
     page.evaluate("__hide(false)")
-    page.get_by_role("button", name="1 new").click(timeout=SECONDS)
+    page.get_by_role("button", name="1 new").click()
     expect(page.get_by_role("link", name="while hidden")).to_be_visible()
     until(page, lambda: streams(up) == 1)
 
@@ -194,10 +191,10 @@ def test_where_the_api_has_no_room_for_a_stream_its_position_is_looked_at(
             chunks = taken.iter_raw()  # kept: to let go of it would close the stream
             next(chunks)
             page = window.open("/tasks")
-            expect(page.locator(".chip.link")).to_contain_text("looks every 5s", timeout=SECONDS)
+            expect(page.locator(".chip.link")).to_contain_text("looks every 5s")
             up.create(["true"], title="second", dispatch=False)
-            page.get_by_role("button", name="1 new").click(timeout=SECONDS)
-        expect(page.locator(".chip.link")).to_have_text("connected", timeout=SECONDS)
+            page.get_by_role("button", name="1 new").click()
+        expect(page.locator(".chip.link")).to_have_text("connected")
 
 
 def test_a_logout_is_one_of_all_tabs_and_so_is_the_login_after_it(guarded: Up, screen: Opener) -> None:
@@ -212,8 +209,8 @@ def test_a_logout_is_one_of_all_tabs_and_so_is_the_login_after_it(guarded: Up, s
     other.locator(".actor summary").click()
     other.get_by_role("button", name="Log out").click()
     page.bring_to_front()
-    expect(page.get_by_role("dialog", name="Log in")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("dialog", name="Log in")).to_be_visible()
     window.log_in("viewer")
     other.bring_to_front()
-    expect(other.get_by_role("dialog", name="Log in")).to_have_count(0, timeout=SECONDS)
+    expect(other.get_by_role("dialog", name="Log in")).to_have_count(0)
     expect(other.locator(".actor")).to_contain_text("viewer")

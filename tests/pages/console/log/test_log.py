@@ -14,11 +14,10 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, as_operator, every_view, until
 from tests.pages.console.looks import press
-from tests.support.towpath import DEADLINE, Home, Up
+from tests.support.towpath import Home, Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 ROWS = ".log-line"
 WALK = """async () => {
   const box = document.querySelector(".log-box");
@@ -51,7 +50,7 @@ def last_seq(up: Up) -> int:
 
 def shows(page: Page, seq: int) -> None:
     """The log's last row is `seq`, and in sight."""
-    expect(page.locator(f"{ROWS}[data-seq='{seq}']")).to_be_in_viewport(timeout=SECONDS)
+    expect(page.locator(f"{ROWS}[data-seq='{seq}']")).to_be_in_viewport()
 
 
 @every_view
@@ -64,11 +63,11 @@ def test_the_log_is_at_fault_for_no_screen_reader_or_narrow_window(
     window = screen(up, width, height, scheme, bypass_csp=True, reduced_motion="reduce")
     page = window.open(paths.get(which, "/log"))
     if which == "empty":
-        expect(page.get_by_text("No event fits these filters")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text("No event fits these filters")).to_be_visible()
     elif which == "event":
-        expect(page.locator("pre.json")).to_contain_text('"seq": 1', timeout=SECONDS)
+        expect(page.locator("pre.json")).to_contain_text('"seq": 1')
     else:
-        expect(page.locator(ROWS).first).to_be_visible(timeout=SECONDS)
+        expect(page.locator(ROWS).first).to_be_visible()
     if which == "past":
         assert page.locator(ROWS).count() == 1
         assert page.get_by_role("button", name="Pause").count() == 0
@@ -81,12 +80,12 @@ def test_the_log_follows_pauses_by_key_and_counts_what_comes(up: Up, screen: Ope
     shows(page, last_seq(up))
     up.create(["true"], title="followed", dispatch=False)
     shows(page, last_seq(up))
-    expect(page.get_by_role("link", name="followed")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("link", name="followed")).to_be_visible()
     press(page, "p")
     expect(page.locator(".log .chip")).to_have_text("paused")
     top = page.locator(".log-box").evaluate("(one) => one.scrollTop")
     some_events(up, 3)
-    expect(page.get_by_role("button", name="3 new")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="3 new")).to_be_visible()
     assert page.locator(".log-box").evaluate("(one) => one.scrollTop") == top
     page.keyboard.press("p")
     shows(page, last_seq(up))
@@ -103,7 +102,7 @@ def test_scrolling_up_pauses_reads_older_pages_and_the_way_down_has_no_gap(up: U
     page.mouse.wheel(0, -600)
     expect(page.locator(".log .chip")).to_have_text("paused")
     some_events(up, 7)
-    expect(page.get_by_role("button", name="7 new")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="7 new")).to_be_visible()
 
     def is_first() -> bool:
         box.evaluate("(one) => { one.scrollTop = 0; }")
@@ -116,7 +115,7 @@ def test_scrolling_up_pauses_reads_older_pages_and_the_way_down_has_no_gap(up: U
         shows(page, last + 7)
         walked = page.evaluate(WALK)
     assert walked == list(range(1, last + 8))
-    expect(page.locator(".log .chip")).to_have_text("follows", timeout=SECONDS)
+    expect(page.locator(".log .chip")).to_have_text("follows")
 
 
 def test_lines_of_one_moment_stay_until_those_of_the_next_are_there(up: Up, screen: Opener) -> None:
@@ -126,7 +125,7 @@ def test_lines_of_one_moment_stay_until_those_of_the_next_are_there(up: Up, scre
     held: list[Route] = []
     page.route(re.compile(r"/events\?.*to=5\b"), lambda route: held.append(route))
     press(page, "t")
-    expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
+    expect(page.get_by_role("slider", name="Moment")).to_be_focused()
     page.keyboard.press("ArrowLeft")
     expect(page).to_have_url(re.compile("at=5$"))
     until(page, lambda: len(held) > 0)
@@ -134,7 +133,7 @@ def test_lines_of_one_moment_stay_until_those_of_the_next_are_there(up: Up, scre
     shows(page, 6)
     assert page.locator(".log .skeleton").count() == 0
     held[0].continue_()
-    expect(page.locator(f"{ROWS}[data-seq='6']")).to_have_count(0, timeout=SECONDS)
+    expect(page.locator(f"{ROWS}[data-seq='6']")).to_have_count(0)
     shows(page, 5)
     expect(page.locator(".log .loaded[aria-busy=false]")).to_be_visible()
 
@@ -158,20 +157,20 @@ def test_filters_stand_in_the_address_and_are_the_apis(up: Up, screen: Opener) -
     page = screen(up).open("/log")
     until(page, lambda: up.ended(task) is not None)
     page.get_by_role("link", name="Locks", exact=True).last.click()
-    expect(page.locator(f"{ROWS} .event").first).to_contain_text("lock", timeout=SECONDS)
+    expect(page.locator(f"{ROWS} .event").first).to_contain_text("lock")
     assert "kind=lock" in page.url
     page.get_by_label("Workspace", exact=True).fill("shop")
     page.keyboard.press("Enter")
-    expect(page.locator(ROWS)).to_have_count(2, timeout=SECONDS)
+    expect(page.locator(ROWS)).to_have_count(2)
     page.locator(".log-events summary").click()
     page.get_by_label("lock released").check()
-    expect(page.locator(ROWS)).to_have_count(1, timeout=SECONDS)
+    expect(page.locator(ROWS)).to_have_count(1)
     assert "event=released" in page.url
     page.reload()
-    expect(page.locator(ROWS)).to_have_count(1, timeout=SECONDS)
+    expect(page.locator(ROWS)).to_have_count(1)
     second = up.create(["true"], title="two", workspace="shop", lock_paths=["src"])
     until(page, lambda: up.ended(second) is not None)
-    expect(page.locator(ROWS)).to_have_count(2, timeout=SECONDS)
+    expect(page.locator(ROWS)).to_have_count(2)
 
 
 @pytest.fixture
@@ -196,11 +195,11 @@ def test_a_killed_api_in_mid_stream_leaves_no_gap_and_no_line_twice(
     page.evaluate("window.__same = true")
     some_events(up, 5)
     up.server.kill()
-    expect(page.locator(".log .chip.away")).to_contain_text("again in", timeout=SECONDS)
+    expect(page.locator(".log .chip.away")).to_contain_text("again in")
     up = home.up("--port", up.url.rpartition(":")[2], "--nats-port", up.nats_port)
     some_events(up, 30)
     if paused:
-        expect(page.get_by_role("button", name="35 new")).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_role("button", name="35 new")).to_be_visible()
         page.keyboard.press(".")
     shows(page, 95)
     page.evaluate(WALK)  # reads the lines before the first ones
@@ -218,11 +217,11 @@ def test_an_event_has_its_json_as_text_and_leads_to_what_was_then(up: Up, screen
     page.route(f"**/events/{seq}", lambda one: one.fulfill(body=answer, content_type="application/json"))
     page.goto(f"{up.url}/console/log/{seq}")
     text = page.locator("pre.json")
-    expect(text).to_contain_text(f'"large": {large}', timeout=SECONDS)
+    expect(text).to_contain_text(f'"large": {large}')
     expect(page.locator("aside").get_by_role("link", name=re.compile("<img src=x"))).to_be_visible()
     assert page.title() != "owned"
     page.get_by_role("link", name="the task", exact=True).click()
-    expect(page.locator(".past-banner strong")).to_have_text(f"As of {seq}", timeout=SECONDS)
+    expect(page.locator(".past-banner strong")).to_have_text(f"As of {seq}")
     page.goto(f"{up.url}/console/log/{seq}")
     expect(text).to_contain_text(f'"large": {large}')
     press(page, "k")
@@ -257,10 +256,10 @@ def test_a_viewer_is_told_which_role_the_log_needs_and_asks_for_nothing(
     page = window.open("/log")
     window.log_in(role)
     if role == "auditor":
-        expect(page.locator(ROWS).first).to_be_visible(timeout=SECONDS)
+        expect(page.locator(ROWS).first).to_be_visible()
         return
-    expect(page.get_by_text("The log needs the role auditor")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("The log needs the role auditor")).to_be_visible()
     expect(page.get_by_label("Workspace", exact=True)).to_be_disabled()
     page.goto(f"{guarded.url}/console/log/1")
-    expect(page.get_by_text("The log needs the role auditor")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("The log needs the role auditor")).to_be_visible()
     assert [url for url in asked if "/events" in url] == []

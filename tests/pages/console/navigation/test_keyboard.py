@@ -11,7 +11,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.pages.console.catalogue import SECONDS
 from tests.pages.console.conftest import Opener
 from tests.pages.console.installations import Lively
 from tests.pages.console.looks import press
@@ -30,7 +29,7 @@ RAIL = dict(
 
 def test_g_and_a_letter_lead_to_each_page_of_the_rail(full: Lively, screen: Opener) -> None:
     page = screen(full.up).open("/nowhere")
-    expect(page.locator("main .empty")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("main .empty")).to_be_visible()
     assert page.locator(".rail li").count() == len(RAIL) >= 4
     for path, key in RAIL.items():
         press(page, "g", key)
@@ -41,15 +40,15 @@ def test_g_and_a_letter_lead_to_each_page_of_the_rail(full: Lively, screen: Open
 
 def test_a_task_is_found_in_the_list_and_opened(full: Lively, screen: Opener) -> None:
     page = screen(full.up).open("/tasks?status=failed")
-    expect(page.locator("tbody tr").first).to_be_visible(timeout=SECONDS)
+    expect(page.locator("tbody tr").first).to_be_visible()
     press(page, "j", "j", "k", "Enter")
     expect(page).to_have_url(re.compile("/console/tasks/[0-9a-f-]{36}$"))
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 def test_the_first_tab_stop_skips_to_the_content(full: Lively, screen: Opener) -> None:
     page = screen(full.up).open("/locks")
-    expect(page.locator(".claim").first).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".claim").first).to_be_visible()
     press(page, "Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     press(page, "Enter")
@@ -90,7 +89,7 @@ def test_the_help_opens_gives_the_focus_back_and_switches_the_keys_off(full: Liv
 
 def test_a_person_comes_back_from_the_past(full: Lively, screen: Opener) -> None:
     page = screen(full.up).open(f"/locks?at={full.past}")
-    expect(page.locator(".claim").first).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".claim").first).to_be_visible()
     page.get_by_role("button", name="Return to live").focus()
     press(page, "Enter")
     expect(page).to_have_url(f"{full.up.url}/console/locks")

@@ -7,11 +7,9 @@ from playwright.sync_api import expect
 
 from tests.pages.conftest import TOKENS
 from tests.pages.console.conftest import Opener, as_operator
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-SECONDS = DEADLINE * 1000
 
 
 def test_the_login_stands_over_the_page_and_lets_each_tab_in(guarded: Up, screen: Opener) -> None:
@@ -36,7 +34,7 @@ def test_the_login_stands_over_the_page_and_lets_each_tab_in(guarded: Up, screen
     assert TOKENS["operator"] not in kept
     assert "towpath_session" not in kept
     page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.locator(".page-head [data-state=succeeded]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".page-head [data-state=succeeded]")).to_be_visible()
     headers = {"Authorization": f"Bearer {TOKENS['operator']}"}
     trail = page.request.get(f"{guarded.url}/tasks/{task}/events", headers=headers).json()["items"]
     assert trail[0]["actor"] == trail[1]["actor"] == "operator:operator"

@@ -10,11 +10,9 @@ from playwright.sync_api import expect
 
 from tests.pages.conftest import running
 from tests.pages.console.conftest import HOSTILE, Opener, every_view, until
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-SECONDS = DEADLINE * 1000
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def test_no_view_is_at_fault_for_a_screen_reader_or_a_narrow_window(
     if which == "live":
         page = window.open("/")
         page.locator(".need").first.wait_for()
-        page.locator(".contended li").wait_for(timeout=SECONDS)
+        page.locator(".contended li").wait_for()
     else:
         page = window.open(f"/?at={up.events(task_id=tasks['test'])[-1]['seq']}")
         page.get_by_role("heading", name="Not known of the past").wait_for()
@@ -51,7 +49,7 @@ def test_the_start_page_tells_what_needs_a_person_and_leads_there(
     until(screen(up).page, lambda: up.ended(tasks["failed"]) is not None)
     page = screen(up).open("/")
     needs = page.get_by_role("region", name=re.compile("^Needs you"))
-    expect(needs).to_contain_text(re.compile("1 failure in the last hour, on .*: lint"), timeout=SECONDS)
+    expect(needs).to_contain_text(re.compile("1 failure in the last hour, on .*: lint"))
     needs.get_by_role("link", name="Show").click()
     expect(page).to_have_url(re.compile(r"/console/tasks\?status=failed&ended="))
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -62,7 +60,7 @@ def test_figures_lead_to_the_list_that_they_count(up: Up, tasks: dict[str, str],
     page = screen(up).open("/")
     strip = page.get_by_role("list", name="Tasks by state")
     waits = strip.get_by_role("link", name=re.compile("wait for a lock"))
-    expect(waits).to_have_text(re.compile("^1"), timeout=SECONDS)
+    expect(waits).to_have_text(re.compile("^1"))
     waits.click()
     expect(page).to_have_url(re.compile(r"/console/tasks\?lock=waiting$"))
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -83,9 +81,7 @@ def test_the_start_page_names_what_runs_and_who_waits_for_whom(
         re.compile(r"^build holds shop:src\d+s|^build holds shop:src\dm")
     )
     line = page.get_by_role("region", name="Contention").locator(".wait-line")
-    expect(line).to_have_text(
-        re.compile(r"^<img src=x.* waits for src behind build$", re.DOTALL), timeout=SECONDS
-    )
+    expect(line).to_have_text(re.compile(r"^<img src=x.* waits for src behind build$", re.DOTALL))
     line.get_by_role("link", name="build").click()
     expect(page).to_have_url(re.compile(rf"/console/tasks/{tasks['build']}$"))
 
@@ -101,7 +97,7 @@ def test_events_and_runners_are_told_in_words_and_follow_the_log(
     created = page.get_by_role("link", name=re.compile("not dispatched")).locator("b")
     expect(created).to_have_text("0")
     up.create(["true"], title="later", dispatch=False)
-    expect(created).to_have_text("1", timeout=SECONDS)
+    expect(created).to_have_text("1")
 
 
 def test_the_past_shows_locks_and_names_what_is_not_known(
@@ -141,7 +137,7 @@ def test_what_a_newcomer_is_told_to_type_works_and_is_the_same_on_every_page(
         *add, run, _ = page.locator(".begin pre").last.inner_text().split("\n")
         for path in ("/tasks", "/locks", "/workspaces"):
             page.goto(f"{up.url}/console{path}")
-            expect(page.locator(".empty pre").last).to_contain_text("\n".join(add), timeout=SECONDS)
+            expect(page.locator(".empty pre").last).to_contain_text("\n".join(add))
         typed = "\n".join([*add, run.replace("sleep 60 &", "true")])
         done = up.home.program("sh", "-ec", typed, TOWPATH_URL=up.url)
         assert done.returncode == 0, done.stderr

@@ -9,11 +9,9 @@ from playwright.sync_api import Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
 from tests.pages.console.looks import press
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-SECONDS = DEADLINE * 1000
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def typed(page: Page, text: str) -> None:
 def picks(page: Page, label: str) -> None:
     """The selected entry, which a screen reader is told of, is `label`; Enter takes it."""
     selected = page.locator('[role=option][aria-selected="true"]')
-    expect(selected).to_contain_text(label, timeout=SECONDS)
+    expect(selected).to_contain_text(label)
     assert page.locator("dialog [role=combobox]").get_attribute(
         "aria-activedescendant"
     ) == selected.get_attribute("id")
@@ -116,7 +114,7 @@ def test_the_focus_returns_and_arrows_go_around_the_ends(up: Up, task: str, scre
     page.keyboard.press("ArrowDown")
     expect(options.first).to_have_attribute("aria-selected", "true")
     page.keyboard.type("nothing is called like this")
-    expect(options).to_have_count(0, timeout=SECONDS)
+    expect(options).to_have_count(0)
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     expect(page.locator("dialog [role=combobox]")).to_have_count(0)
@@ -127,7 +125,7 @@ def test_hostile_titles_are_text_in_it(up: Up, screen: Opener) -> None:
     up.create(["true"], title=HOSTILE, dispatch=False)
     page = screen(up).open("/tasks")
     typed(page, "img src")
-    expect(page.get_by_role("option").first).to_contain_text("<img src=x onerror", timeout=SECONDS)
+    expect(page.get_by_role("option").first).to_contain_text("<img src=x onerror")
     assert page.locator("[role=listbox] img").count() == 0
 
 

@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages.conftest import TOKENS
-from tests.pages.console.catalogue import SECONDS
 from tests.pages.console.conftest import Opener, Screen, as_operator
 from tests.pages.console.looks import settle
 from tests.support.towpath import Up
@@ -54,9 +53,9 @@ def test_each_button_is_shown_to_each_role_and_names_the_role_that_it_needs(
         for name, needed in buttons.items():
             button = page.get_by_role("button", name=name, exact=True)
             if RANK[role] >= RANK[needed]:
-                expect(button).to_be_enabled(timeout=SECONDS)
+                expect(button).to_be_enabled()
             else:
-                expect(button).to_be_disabled(timeout=SECONDS)
+                expect(button).to_be_disabled()
                 expect(button).to_have_accessible_description(f"needs {needed}")
         settle(page)
         may = set(page.locator(".page .button:enabled").all_inner_texts())
@@ -70,7 +69,7 @@ def test_a_session_that_ends_asks_again_over_the_page_that_stays(
     window = screen(guarded)
     page = logged_in(window, "operator")
     page.goto(f"{guarded.url}/console/tasks/{task}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("idle", timeout=SECONDS)
+    expect(page.get_by_role("heading", level=1)).to_have_text("idle")
     page.get_by_role("button", name="Cancel…").click()
     page.get_by_label("Reason").fill("typed before the session ended")
     window.expected.append("401")
@@ -82,9 +81,9 @@ def test_a_session_that_ends_asks_again_over_the_page_that_stays(
     # not the mouse: the page may have asked by itself, and its login lie over the button
     page.get_by_role("button", name="Cancel task").dispatch_event("click")
     dialog = page.get_by_role("dialog", name="Log in to Towpath")
-    expect(dialog).to_be_visible(timeout=SECONDS)
+    expect(dialog).to_be_visible()
     expect(page.get_by_role("heading", level=1, name="idle")).to_have_count(1)
     assert as_operator(guarded, "GET", f"/tasks/{task}")["cancel_requested"] is False
     window.log_in("operator")
     expect(page.get_by_role("heading", level=1)).to_have_text("idle")
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=SECONDS)
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()

@@ -17,8 +17,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
-
 
 @dataclass
 class Story:
@@ -73,7 +71,7 @@ def test_locks_tell_what_is_gone_granted_moved_and_new(story: Story, screen: Ope
     page = screen(story.up).page
     compare(page, story, "/locks")
     since = page.get_by_role("region", name="shop").locator(".since li")
-    expect(since).to_have_count(4, timeout=SECONDS)
+    expect(since).to_have_count(4)
     for title, words in {
         "build": "gone now",
         "test": "holds now",
@@ -108,7 +106,7 @@ def test_history_has_a_lane_for_each_path_and_leads_to_the_moments(story: Story,
     page = screen(story.up).open("/locks/shop")
     page.get_by_role("navigation", name="View").get_by_role("link", name="history").click()
     expect(page).to_have_url(f"{story.up.url}/console/locks/shop?view=history")
-    expect(page.locator(".lane")).to_have_count(2, timeout=SECONDS)
+    expect(page.locator(".lane")).to_have_count(2)
     src = page.locator(".lane").filter(has_text="src")
     expect(src.locator(".bar-holds")).to_have_count(2)
     rows = page.locator(".history-table tbody tr")
@@ -126,7 +124,7 @@ def test_history_has_a_lane_for_each_path_and_leads_to_the_moments(story: Story,
 def test_a_holder_has_a_ring_of_its_lease_with_the_time_in_words(story: Story, screen: Opener) -> None:
     page = screen(story.up).open("/locks")
     held = page.locator(".claim.holds").filter(has=page.get_by_role("link", name="test"))
-    expect(held.locator("svg.ring")).to_be_visible(timeout=SECONDS)
+    expect(held.locator("svg.ring")).to_be_visible()
     expect(held).to_contain_text(re.compile(r"lease \d"))
     page.goto(f"{story.up.url}/console/locks?at={story.then}")
     expect(page.locator(".claim.holds").first).to_be_visible()

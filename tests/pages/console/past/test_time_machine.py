@@ -18,8 +18,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
-
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, dict[str, str]]]:
@@ -43,7 +41,7 @@ def machine(page: Page) -> Page:
     """The page with the time machine opened by its key."""
     page.get_by_role("heading", level=1).wait_for()
     press(page, "t")
-    expect(page.get_by_role("slider", name="Moment")).to_be_focused(timeout=SECONDS)
+    expect(page.get_by_role("slider", name="Moment")).to_be_focused()
     return page
 
 
@@ -86,10 +84,10 @@ def test_by_keyboard_alone_into_the_past_along_it_and_back(
     expect(page).to_have_url(f"{up.url}/console/locks?at={last}")
     page.keyboard.press("Home")
     expect(page).to_have_url(f"{up.url}/console/locks?at=1")
-    expect(page.get_by_text("Nothing was held, and nothing waited")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("Nothing was held, and nothing waited")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page).to_have_url(f"{up.url}/console/locks")
-    expect(page.get_by_role("button", name="Release the lock of test")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="Release the lock of test")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="Time machine")).to_have_count(0)
 
@@ -197,8 +195,8 @@ def test_it_plays_to_the_end_of_the_log_and_stops(log: tuple[Up, dict[str, str]]
     play = machine(page).get_by_role("button", name="Play ten events a second")
     play.click()
     expect(play).to_have_attribute("aria-pressed", "true")
-    expect(page).to_have_url(f"{up.url}/console/locks?at={last}", timeout=SECONDS)
-    expect(play).to_have_attribute("aria-pressed", "false", timeout=SECONDS)
+    expect(page).to_have_url(f"{up.url}/console/locks?at={last}")
+    expect(play).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_viewer_has_no_marks_and_is_told_but_can_step(guarded: Up, screen: Opener) -> None:
@@ -213,7 +211,7 @@ def test_a_viewer_has_no_marks_and_is_told_but_can_step(guarded: Up, screen: Ope
     attempt = as_operator(guarded, "GET", f"/tasks/{task}/attempts")["items"][0]
     page.get_by_role("button", name="Event before of this task").click()
     expect(page).to_have_url(re.compile(f"at={attempt['started']['seq']}$"))
-    expect(page.locator("article .title-row [data-state=running]")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("article .title-row [data-state=running]")).to_be_visible()
     page.get_by_role("button", name="Next event of this task").click()
     expect(page).to_have_url(re.compile(f"at={attempt['ended']['seq']}$"))
     page.get_by_role("button", name="Next event of this task").click()

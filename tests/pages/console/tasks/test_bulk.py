@@ -12,11 +12,9 @@ from playwright.sync_api import Page, Route, expect
 from tests.pages.conftest import TOKENS
 from tests.pages.console.conftest import Opener, as_operator, every_view
 from tests.pages.console.looks import press
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
-
-SECONDS = DEADLINE * 1000
 
 
 def created(up: Up, name: str, number: int) -> list[str]:
@@ -28,7 +26,7 @@ def created(up: Up, name: str, number: int) -> list[str]:
 
 def opened(page: Page, number: int) -> None:
     """All of the list is chosen, and the dialog to cancel it is open."""
-    expect(page.locator("tbody tr.row").first).to_be_visible(timeout=SECONDS)
+    expect(page.locator("tbody tr.row").first).to_be_visible()
     page.get_by_label("Select all").check()
     page.get_by_role("button", name=f"Cancel {number} tasks…").click()
     expect(page.get_by_role("dialog")).to_contain_text(f"{number} tasks")
@@ -47,7 +45,7 @@ def test_a_selection_with_the_mouse_stays_and_keys_work_on_it(up: Up, screen: Op
     rows.nth(2).get_by_role("checkbox").check()
     title = rows.nth(2).locator("a.row-link").inner_text()
     created(up, "mouse", 3)
-    expect(page.get_by_role("button", name="3 new")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="3 new")).to_be_visible()
     press(page, ".")
     expect(rows).to_have_count(8)
     expect(page.locator("tr:has(input:checked) a.row-link")).to_have_text(title)
@@ -104,7 +102,7 @@ def test_all_that_a_search_finds_is_frozen_counted_and_sent(up: Up, screen: Open
     expect(page.get_by_role("dialog")).to_contain_text("130 tasks, as they are now: 130 created.")
     late = up.create(["true"], title="late", labels={"bulk": "whole"}, dispatch=False)
     confirmed(page, 130)
-    expect(page.get_by_role("dialog")).to_contain_text("130 of 130 · 130 recorded · done", timeout=SECONDS)
+    expect(page.get_by_role("dialog")).to_contain_text("130 of 130 · 130 recorded · done")
     assert sizes == [100, 30]
     assert up.task(late)["status"] == "created"
 
@@ -116,7 +114,7 @@ def test_what_is_refused_is_read_again_and_tried_again_once_it_is_confirmed(up: 
     up.post(f"/tasks/{first}/dispatch")  # the attempt that was seen is no longer the current one
     confirmed(page, 2)
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("1 refused", timeout=SECONDS)
+    expect(dialog).to_contain_text("1 refused")
     expect(dialog.get_by_role("region", name="Results").get_by_role("listitem").first).to_contain_text(
         "refused refused 0"
     )
@@ -145,7 +143,7 @@ def test_without_an_answer_it_stops_reads_again_and_never_repeats(up: Up, screen
     window.expected.append("503")
     confirmed(page, 3)
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("alert")).to_have_text("no quorum", timeout=SECONDS)
+    expect(dialog.get_by_role("alert")).to_have_text("no quorum")
     expect(dialog).to_contain_text("3 of 3 · 3 unknown · done")
     expect(dialog.get_by_role("region", name="Results")).to_contain_text(
         re.compile("now (created|canceled), attempt 0")
@@ -166,7 +164,7 @@ def test_the_dialog_is_not_at_fault(up: Up, screen: Opener, width: int, height: 
     page.get_by_role("button", name="Cancel 2 tasks…").click()
     window.has_no_fault()
     confirmed(page, 2)
-    expect(page.get_by_role("dialog")).to_contain_text("done", timeout=SECONDS)
+    expect(page.get_by_role("dialog")).to_contain_text("done")
     window.has_no_fault()
 
 
@@ -180,7 +178,7 @@ def test_a_login_that_ends_halfway_is_asked_for_and_the_rest_is_sent_after_it(
     window.expected.append("401")
     page = window.open("/tasks?label=bulk:half")
     window.log_in("operator")
-    expect(page.locator("tbody tr.row").first).to_be_visible(timeout=SECONDS)
+    expect(page.locator("tbody tr.row").first).to_be_visible()
     page.get_by_label("Select all").check()
     page.get_by_role("button", name="Select all 101 that match").click()
     page.get_by_role("button", name="Cancel all that match…").click()
@@ -195,11 +193,11 @@ def test_a_login_that_ends_halfway_is_asked_for_and_the_rest_is_sent_after_it(
     page.route("**/tasks/bulk", send)
     confirmed(page, 101)
     dialog = page.get_by_role("dialog", name="Cancel tasks")
-    expect(dialog.get_by_role("alert")).to_contain_text("log in, and send it again", timeout=SECONDS)
+    expect(dialog.get_by_role("alert")).to_contain_text("log in, and send it again")
     page.get_by_label("Token").fill(TOKENS["operator"])
     page.get_by_role("button", name="Log in").click()
     dialog.get_by_role("button", name="Send the other 1").click()
-    expect(dialog).to_contain_text("101 of 101 · 101 recorded · done", timeout=SECONDS)
+    expect(dialog).to_contain_text("101 of 101 · 101 recorded · done")
     assert len(sent) == 3
 
 
@@ -216,7 +214,7 @@ def test_viewers_see_which_role_it_needs(guarded: Up, screen: Opener) -> None:
     viewer.expected.append("401")
     page = viewer.open("/tasks")
     viewer.log_in("viewer")
-    page.get_by_label("Select one").check(timeout=SECONDS)
+    page.get_by_label("Select one").check()
     bar = page.get_by_role("region", name="Chosen tasks")
     expect(bar.get_by_role("button", name="Cancel 1 task…")).to_be_disabled()
     expect(bar).to_contain_text("needs operator")

@@ -18,7 +18,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 MANY = 700
 MOST_NODES = 3000
 
@@ -116,7 +115,7 @@ def test_a_suggestion_is_taken_with_the_mouse(up: Up, many: None, screen: Opener
     expect(rows(page).first).to_be_visible()
     field = page.get_by_label("Search tasks")
     field.fill("label:team")
-    page.get_by_role("option", name='label:"team:web shop"').click(timeout=SECONDS)
+    page.get_by_role("option", name='label:"team:web shop"').click()
     expect(field).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
@@ -153,7 +152,7 @@ def test_times_are_reckoned_by_the_clock_of_the_api(up: Up, many: None, screen: 
 
 def test_a_search_is_saved_under_a_name_and_removed(up: Up, many: None, screen: Opener) -> None:
     page = screen(up).open("/tasks?status=failed&workspace=shop")
-    expect(rows(page)).to_have_count(1, timeout=SECONDS)
+    expect(rows(page)).to_have_count(1)
     page.locator(".saved-views summary").click()
     page.get_by_label("Save this search as").fill("<b>broken</b>")
     page.get_by_role("button", name="Save").click()
@@ -229,7 +228,7 @@ def test_the_way_back_leads_to_where_the_list_was_left(up: Up, many: None, scree
     expect(page.get_by_role("heading", level=1)).to_be_in_viewport()
     expect(page).to_have_url(re.compile(task))
     page.go_back()
-    expect(row).to_be_in_viewport(timeout=SECONDS)
+    expect(row).to_be_in_viewport()
     page.mouse.wheel(0, -100_000)
     expect(rows(page).first).to_have_attribute("data-index", "0")
 
@@ -240,7 +239,7 @@ def test_a_row_far_below_changes_in_its_place(up: Up, many: None, screen: Opener
     wanted = scrolled_to(page, 120)
     task = str(wanted.get_attribute("data-id"))
     up.post(f"/tasks/{task}/dispatch")
-    expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)
+    expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1)
     expect(wanted).to_have_attribute("data-id", task)
 
 
@@ -255,9 +254,9 @@ def test_a_row_that_changed_out_of_sight_is_as_it_is_now_once_it_is_seen(
     done = up.get("/tasks/count", label="of:many")["by_status"].get("succeeded", 0) + 1
     up.post(f"/tasks/{task}/dispatch")
     # the page has heard of it, and has not asked for it
-    expect(page.get_by_role("link", name=f"Succeeded {done}")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("link", name=f"Succeeded {done}")).to_be_visible()
     scrolled_to(page, 130)
-    expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1, timeout=SECONDS)
+    expect(page.locator(f"tr[data-id='{task}'] [data-state=succeeded]")).to_have_count(1)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 MOST_NODES = 3000
 RETRY = {"max_attempts": 2, "backoff_seconds": 1, "on": ["exit"]}
 LINES = 300_000
@@ -58,11 +57,11 @@ def test_no_page_of_a_task_is_at_fault(
     window = screen(up, width, height, scheme, bypass_csp=True, reduced_motion="reduce")
     if which == "running":
         page = window.open(f"/tasks/{up.create(['sleep', '60'], title='sleep', timeout_seconds=3000)}")
-        expect(page.locator(".deadlines")).to_contain_text("timeout in", timeout=SECONDS)
+        expect(page.locator(".deadlines")).to_contain_text("timeout in")
     else:
         page = window.open(f"/tasks/{retried}")
-        expect(attempts(page)).to_have_count(2, timeout=SECONDS)
-        expect(page.locator(".output pre")).to_have_text("attempt 2\n", timeout=SECONDS)
+        expect(attempts(page)).to_have_count(2)
+        expect(page.locator(".output pre")).to_have_text("attempt 2\n")
     if which == "past":
         (begun, _) = up.events(task_id=retried, event="dispatched")
         window.open(f"/tasks/{retried}?at={begun['seq']}")
@@ -76,13 +75,13 @@ def test_no_page_of_a_task_is_at_fault(
 
 def test_each_attempt_has_a_lane_a_row_and_its_output(up: Up, retried: str, screen: Opener) -> None:
     page = screen(up).open(f"/tasks/{retried}")
-    expect(attempts(page)).to_have_count(2, timeout=SECONDS)
+    expect(attempts(page)).to_have_count(2)
     expect(attempts(page).first).to_contain_text("exit 4")
     picture = page.get_by_role("img", name="Timeline of the attempts")
     for lane in ("#1", "#2"):
         expect(picture.locator(".lane-name", has_text=lane)).to_have_count(1)
-    expect(picture.locator(".step.running")).to_have_count(2, timeout=SECONDS)
-    expect(page.locator(".output pre")).to_have_text("attempt 2\n", timeout=SECONDS)
+    expect(picture.locator(".step.running")).to_have_count(2)
+    expect(page.locator(".output pre")).to_have_text("attempt 2\n")
     attempts(page).first.get_by_role("link", name="#1").click()
     expect(page.locator(".output pre")).to_have_text("attempt 1\n")
     expect(page).to_have_url(re.compile(r"\?attempt=1$"))
@@ -97,16 +96,16 @@ def test_what_a_task_waits_for_is_a_deadline_and_a_lock(up: Up, screen: Opener) 
     waiter = up.create(["true"], title="waiter", lock_wait_seconds=900, **claim)
     window = screen(up)
     page = window.open(f"/tasks/{waiter}")
-    expect(page.locator(".deadlines")).to_contain_text("gives up waiting in 14m", timeout=SECONDS)
+    expect(page.locator(".deadlines")).to_contain_text("gives up waiting in 14m")
     expect(attempts(page)).to_contain_text("waiting for lock")
     expect(page.get_by_label("Lock", exact=True)).to_contain_text("Place in line")
     assert page.get_by_role("button", name=re.compile("^Release")).count() == 0
     window.open(f"/tasks/{holder}")
     lock = page.get_by_label("Lock", exact=True)
-    expect(lock).to_contain_text("Lease", timeout=SECONDS)
+    expect(lock).to_contain_text("Lease")
     expect(page.locator(".timeline .picture svg")).to_be_visible()
     assert page.locator(".deadlines, .deadline").count() == 0, "a healthy lease is no deadline"
-    expect(lock).to_contain_text("alive", timeout=SECONDS)
+    expect(lock).to_contain_text("alive")
     lock.get_by_role("button", name="Release the lock of holder").click()
     expect(page.get_by_role("dialog")).to_contain_text("Release this lock by hand?")
     page.keyboard.press("Escape")
@@ -119,14 +118,14 @@ def test_a_task_that_ignores_its_cancel_shows_when_it_is_killed(patient: Patient
     task = up.create(stubborn, title="stubborn", pool=SECOND)
     window = screen(up)
     page = window.open(f"/tasks/{task}")
-    expect(page.locator(".output pre")).to_have_text("ready\n", timeout=SECONDS)
+    expect(page.locator(".output pre")).to_have_text("ready\n")
     window.expected.append("503")  # of its output
     os.killpg(runner.process.pid, signal.SIGSTOP)  # the grace does not end before the page has shown it
     up.post(f"/tasks/{task}/cancel")
-    expect(page.locator(".deadlines")).to_contain_text("SIGKILL after the cancel", timeout=SECONDS)
+    expect(page.locator(".deadlines")).to_contain_text("SIGKILL after the cancel")
     expect(attempts(page)).to_contain_text("cancel asked")
     os.killpg(runner.process.pid, signal.SIGCONT)
-    expect(attempts(page)).to_contain_text("canceled", timeout=SECONDS)
+    expect(attempts(page)).to_contain_text("canceled")
     expect(page.locator(".deadlines")).to_have_count(0)
     console = (REPO / "api/console/src/pages/Task.tsx").read_text()
     assert f"KILL_GRACE_SECONDS = {RunnerConfig.kill_grace_seconds:.0f};" in console
@@ -139,19 +138,19 @@ def test_output_is_followed_paused_and_followed_again_by_keyboard(
     task = up.create(["sh", "-c", COUNTING, "sh", str(end)], title="counts")
     page = screen(up).open(f"/tasks/{task}")
     text = page.locator(".output pre")
-    expect(text).to_contain_text("line 60\n", timeout=SECONDS)
+    expect(text).to_contain_text("line 60\n")
     assert text.evaluate("one => one.scrollHeight - one.scrollTop - one.clientHeight") < 20
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     press(page, "p")
     expect(page.locator(".output-bar")).to_contain_text("paused")
     shown = text.inner_text()
     hidden = page.locator(".not-shown", has_text="The last")
-    expect(hidden).to_be_visible(timeout=SECONDS)
+    expect(hidden).to_be_visible()
     assert text.inner_text() == shown
     end.touch()
     hidden.get_by_role("button", name="Jump to the end").click()
-    expect(text).to_contain_text("the last\n", timeout=SECONDS)
-    expect(page.locator(".output-bar")).to_contain_text("whole", timeout=SECONDS)
+    expect(text).to_contain_text("the last\n")
+    expect(page.locator(".output-bar")).to_contain_text("whole")
 
 
 def test_scrolling_up_in_a_live_output_stays_there(up: Up, screen: Opener, tmp_path: Path) -> None:
@@ -159,14 +158,14 @@ def test_scrolling_up_in_a_live_output_stays_there(up: Up, screen: Opener, tmp_p
     task = up.create(["sh", "-c", COUNTING, "sh", str(end)], title="counts")
     page = screen(up).open(f"/tasks/{task}")
     text = page.locator(".output pre")
-    expect(text).to_contain_text("line 60\n", timeout=SECONDS)
+    expect(text).to_contain_text("line 60\n")
     text.hover()
     page.mouse.wheel(0, -400)
     expect(page.locator(".output-bar")).to_contain_text("paused")
     page.get_by_role("button", name="Follow").click()
     expect(page.locator(".output-bar")).to_contain_text("live")
     end.touch()
-    expect(text).to_contain_text("the last\n", timeout=SECONDS)
+    expect(text).to_contain_text("the last\n")
 
 
 def test_a_huge_output_is_read_in_ranges_and_says_what_is_not_shown(
@@ -174,8 +173,8 @@ def test_a_huge_output_is_read_in_ranges_and_says_what_is_not_shown(
 ) -> None:
     page = screen(up).open(f"/tasks/{huge}")
     text = page.locator(".output pre")
-    expect(text).to_contain_text(f"line {LINES}\n", timeout=SECONDS)
-    expect(page.locator(".output-bar")).to_contain_text("whole · 3.3 MiB", timeout=SECONDS)
+    expect(text).to_contain_text(f"line {LINES}\n")
+    expect(page.locator(".output-bar")).to_contain_text("whole · 3.3 MiB")
     first = page.locator(".not-shown", has_text="The first 3.3 MiB are not shown")
     expect(first).to_be_visible()
     assert nodes(page) < MOST_NODES
@@ -197,7 +196,7 @@ def test_a_huge_output_is_read_in_ranges_and_says_what_is_not_shown(
 
 def test_the_whole_output_is_downloaded_byte_for_byte(up: Up, huge: str, screen: Opener) -> None:
     page = screen(up).open(f"/tasks/{huge}")
-    expect(page.locator(".output-bar")).to_contain_text("whole", timeout=SECONDS)
+    expect(page.locator(".output-bar")).to_contain_text("whole")
     with page.expect_download() as got:
         page.get_by_role("button", name="Download").click()
     assert got.value.suggested_filename == f"{huge}-attempt-1.log"
@@ -211,7 +210,7 @@ head -c 3000000 /dev/zero | tr '\0' y; printf '\n\342\200\256gnp <img src=x oner
     task = up.create(["sh", "-c", script], title="colours")
     page = screen(up).open(f"/tasks/{task}")
     text = page.locator(".output pre")
-    expect(text).to_contain_text("⟨U+202E⟩gnp <img src=x onerror=alert(1)>", timeout=SECONDS)
+    expect(text).to_contain_text("⟨U+202E⟩gnp <img src=x onerror=alert(1)>")
     page.get_by_role("button", name="Jump to the start").click()
     expect(text.locator(".ansi-1").first).to_be_visible()
     assert nodes(page) < MOST_NODES
@@ -231,7 +230,7 @@ def test_the_trail_tells_what_each_event_brought_and_its_text(up: Up, retried: s
     window.page.route(f"**/tasks/{retried}/events?*", enlarge)
     page = window.open(f"/tasks/{retried}")
     first = page.locator(".trail > li").first
-    expect(first.locator(".seq")).to_have_attribute("href", f"/console/log/{created['seq']}", timeout=SECONDS)
+    expect(first.locator(".seq")).to_have_attribute("href", f"/console/log/{created['seq']}")
     expect(first.locator(".tells")).to_have_text(shlex.join(created["data"]["command"]))
     first.locator("summary").first.click()
     expect(first.locator(".changes")).to_contain_text(BIG)
@@ -250,7 +249,7 @@ def test_an_unknown_outcome_is_read_again_told_and_never_repeated(
     window = screen(up)
     page = window.open(f"/tasks/{retried}")
     again = page.get_by_role("button", name="Run again")
-    expect(attempts(page)).to_have_count(2, timeout=SECONDS)
+    expect(attempts(page)).to_have_count(2)
     sent: list[str] = []
 
     def lose(route: Route) -> None:
@@ -273,7 +272,7 @@ def test_an_end_of_an_id_leads_to_the_task_and_what_is_none_to_the_search(up: Up
     until(lambda: up.get("/tasks", id=task[-8:])["items"], DEADLINE)
     window = screen(up)
     page = window.open(f"/tasks/{task[-8:]}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("by its end", timeout=SECONDS)
+    expect(page.get_by_role("heading", level=1)).to_have_text("by its end")
     expect(page).to_have_url(f"{up.url}/console/tasks/{task}")
     another = up.create(["true"], title="another", dispatch=False)
     until(lambda: up.get("/tasks", id=another[-8:])["items"], DEADLINE)
@@ -292,7 +291,7 @@ def test_an_output_of_the_past_is_shown_from_its_end_on(up: Up, screen: Opener) 
     window = screen(up)
     page = window.open(f"/tasks/{task}?at={end['seq']}")
     text = page.locator(".output pre")
-    expect(text).to_contain_text("line 900 of a long output", timeout=SECONDS)
+    expect(text).to_contain_text("line 900 of a long output")
     assert text.evaluate("one => one.scrollHeight - one.scrollTop - one.clientHeight") <= 2
     assert text.inner_text().startswith("…")
     expect(page.locator(".output")).to_contain_text("The last 8 KiB")
@@ -301,5 +300,5 @@ def test_an_output_of_the_past_is_shown_from_its_end_on(up: Up, screen: Opener) 
     assert text.evaluate("one => one.scrollTop") == 0, "it stays where it was scrolled to"
     window.expected.append("404")
     page.goto(f"{up.url}/console/tasks/{task}?at=0")
-    expect(page.get_by_role("alert")).to_contain_text("There was no task", timeout=SECONDS)
+    expect(page.get_by_role("alert")).to_contain_text("There was no task")
     assert page.get_by_role("button", name="Try again").count() == 0

@@ -9,11 +9,10 @@ from playwright.sync_api import Page, expect
 
 from tests.pages.console.conftest import HOSTILE, Opener, every_view
 from tests.pages.console.looks import press
-from tests.support.towpath import DEADLINE, Up
+from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
 
-SECONDS = DEADLINE * 1000
 OUTPUT = r"""printf '\033[31mFAILED\033[0m <b>test</b>\n\342\200\256gnp.exe\007\n'; exit 3"""
 LONG = "never dispatched " + "x" * 480
 
@@ -34,7 +33,7 @@ def tasks(up: Up) -> dict[str, str]:
 def settled(page: Page) -> None:
     """The list shows each task in the state that it comes to."""
     for state in ("running", "waiting", "failed", "created"):
-        expect(page.locator(f"tbody [data-state={state}]")).to_have_count(1, timeout=SECONDS)
+        expect(page.locator(f"tbody [data-state={state}]")).to_have_count(1)
 
 
 @every_view
