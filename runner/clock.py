@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def boottime() -> float:
@@ -29,4 +32,6 @@ def this_boot() -> str:
 
 def utcnow() -> datetime:
     """Now, aware, in UTC."""
+    from datetime import UTC, datetime  # a millisecond that `towpath lock` need not wait for
+
     return datetime.now(UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 from typing import NoReturn
@@ -13,7 +12,7 @@ from infra.lock.endings import Ending
 from infra.lock.endpoint import where
 from infra.lock.front import TAKEN, Front
 from infra.lock.keeper.specification import program
-from infra.lock.options import parse
+from infra.lock.options import Options, parse
 from infra.lock.orphans import has_children, sweep
 from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob, let_go_of_files
@@ -76,7 +75,7 @@ def _open_standard_streams() -> None:
 
 
 def _keep(
-    options: argparse.Namespace, control: ControlPlane, front: int, say: int, group: int, ignored: list[int]
+    options: Options, control: ControlPlane, front: int, say: int, group: int, ignored: list[int]
 ) -> NoReturn:
     """The keeper's process; never returns into its parent's code."""
     try:
@@ -85,6 +84,7 @@ def _keep(
             signal.signal(number, signal.SIG_IGN)
         job = TerminalJob(group, ignored)
         let_go_of_files()
+        control.begin(options.workspace)  # it answers while the modules below are loaded
         from infra.lock.keeper.process import Keeper
 
         control.main.interrupt = front

@@ -66,12 +66,21 @@ class Connection:
         """The header fields of the last answer, by names in lower case."""
         self._most = most
         self._rest = bytearray()
+        self._begun: tuple[str, str] | None = None
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
         if self.socket is not None:
             self.socket.close()
-        self.socket, self._rest = None, bytearray()
+        self.socket, self._rest, self._begun = None, bytearray(), None
+
+    def begin(self, path: str, seconds: float = CONNECT_SECONDS) -> None:
+        """Send a GET whose answer the next `ask` for it takes; where it cannot be sent, that sends it."""
+        try:
+            self.send("GET", path, None, seconds)
+            self._begun = ("GET", path)
+        except (OSError, ValueError):
+            self.close()
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, seconds: float = 30.0) -> Any:
         """The JSON of a successful answer, within `seconds`.
@@ -80,15 +89,19 @@ class Connection:
         repeatable. Raises Unanswered, Problem.
         """
         end = time.monotonic() + seconds
-        if self.was_closed:
-            self.close()  # what has come belongs to no request
+        begun = self._begun == (method, path)
+        if not begun and (self._begun is not None or self.was_closed):
+            self.close()  # what has come, or will, belongs to no request
+        self._begun = None
         for kept in (True, False) if self.socket is not None else (False,):
             try:
-                self.send(method, path, body, seconds)
+                if not begun:
+                    self.send(method, path, body, seconds)
                 status, said = self.answer(end)
                 break
             except (OSError, ValueError, IndexError) as error:
                 self.close()
+                begun = False
                 if not kept or isinstance(error, TimeoutError):
                     raise Unanswered(_words(error)) from None
         try:

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 ATTEMPT = 1
 BEAT_SECONDS = 5.0
 PAGE = 500
+_WORKSPACES = "/workspaces"
 JOB_TOKEN_FIELD = "towpath-job-token"  # noqa: S105 - a header
 
 
@@ -38,12 +39,16 @@ class ControlPlane:
         """Another connection, for another thread. Raises ValueError for a URL that is none."""
         return Connection(self._url, self._headers)
 
+    def begin(self, workspace: str | None) -> None:
+        """Ask for that workspace, or for all, while the caller has other work."""
+        self.main.begin(f"{_WORKSPACES}?limit={PAGE}" if workspace is None else _workspace(workspace))
+
     def workspaces(self) -> list[Json]:
         """All registered workspaces."""
         found: list[Json] = []
         cursor = ""
         while True:
-            page = self.main.ask("GET", f"/workspaces?limit={PAGE}{cursor}")
+            page = self.main.ask("GET", f"{_WORKSPACES}?limit={PAGE}{cursor}")
             found += page["items"]
             if page["next_cursor"] is None:
                 return found
@@ -51,7 +56,7 @@ class ControlPlane:
 
     def workspace(self, name: str) -> Json:
         """One registered workspace."""
-        found: Json = self.main.ask("GET", f"/workspaces/{quoted(name)}")
+        found: Json = self.main.ask("GET", _workspace(name))
         return found
 
     def claim(self, spec: Json) -> Json:
@@ -105,3 +110,7 @@ class ControlPlane:
         }
         found: Json = connection.ask("POST", "/runner/heartbeat", body, seconds)
         return found
+
+
+def _workspace(name: str) -> str:
+    return f"{_WORKSPACES}/{quoted(name)}"

@@ -68,33 +68,38 @@ class Claim:
         return token
 
     def pass_start_gate(self) -> None:
-        """The start gate: report `running` under the lease until the log has it.
+        """The start gate: report `running` until the log has it, and wait for a lease.
 
+        The first heartbeat and the report are under way at the same time. Either order is safe: a heartbeat
+        whose answer wants the attempt was stored while it was open, so it is not lost before the lease ends.
         Raises like `wait_for_token`.
         """
+        while not self._is_recorded():
+            self._pause()
+        while not self._heart.valid:
+            refusal = self._heart.refusal
+            if refusal is not None and refusal.status not in BUSY:
+                raise refusal
+            self._pause()
+        if self._heart.unwanted:
+            raise Ending(Exit.ERROR, "not started: the lock was lost, or canceled")
+
+    def _is_recorded(self) -> bool:
+        """Report `running`; whether the log has it. Raises Ending."""
         control = self._control
-        while True:
-            while not self._heart.valid:
-                refusal = self._heart.refusal
-                if refusal is not None and refusal.status not in BUSY:
-                    raise refusal
-                self._pause()
-            try:
-                task = control.report(REPORT_SECONDS, status="running")
-            except Problem as problem:
-                if problem.code != "not-granted" and problem.status not in BUSY:
-                    raise Ending(Exit.ERROR, f"not started: {problem}") from None
-                self._pause()
-                continue
-            except Unanswered:
-                self._line.show(SILENT)
-                self._pause()
-                continue
-            ours = (task["status"], task["attempt"], task["runner_id"]) == ("running", 1, control.runner_id)
-            if not ours or task["cancel_requested"]:
-                raise Ending(Exit.ERROR, f"not started: the task is {task['status']}")
-            if self._heart.valid:
-                return
+        try:
+            task = control.report(REPORT_SECONDS, status="running")
+        except Problem as problem:
+            if problem.code != "not-granted" and problem.status not in BUSY:
+                raise Ending(Exit.ERROR, f"not started: {problem}") from None
+            return False
+        except Unanswered:
+            self._line.show(SILENT)
+            return False
+        ours = (task["status"], task["attempt"], task["runner_id"]) == ("running", 1, control.runner_id)
+        if not ours or task["cancel_requested"]:
+            raise Ending(Exit.ERROR, f"not started: the task is {task['status']}")
+        return True
 
     def withdraw(self) -> bool:
         """Take the claim out of the queue; whether nothing is left of it."""

@@ -95,9 +95,9 @@ class Heartbeats:
         seconds = said.get("lease_seconds")
         if isinstance(seconds, int | float):
             self.lease_seconds = float(seconds)
-        self.deadline = max(self.deadline, sent_at + self.lease_seconds)
         self.refusal = None
         wanted = said.get("wanted")
         if isinstance(wanted, list) and any(one.get("wanted") == "stop" for one in wanted):
             self.unwanted = True
+        self.deadline = max(self.deadline, sent_at + self.lease_seconds)  # last: it lets the command start
         self.tell(lease=self.deadline)

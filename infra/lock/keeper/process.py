@@ -6,7 +6,6 @@ its heartbeats. It ends the command when the front is gone; guard and shim end i
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import signal
@@ -25,6 +24,7 @@ from infra.lock.keeper.event_stream import EventStream
 from infra.lock.keeper.heartbeats import Heartbeats
 from infra.lock.keeper.specification import specification
 from infra.lock.keeper.waiting_line import WaitingLine
+from infra.lock.options import Options
 from infra.lock.orphans import sweep
 from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob
@@ -47,7 +47,7 @@ class Keeper:
     """One claim, from its beginning to the end of the command."""
 
     def __init__(
-        self, options: argparse.Namespace, control: ControlPlane, job: TerminalJob, front: int, say: int
+        self, options: Options, control: ControlPlane, job: TerminalJob, front: int, say: int
     ) -> None:
         """`front`: a byte for each signal that the front got, and its end; `say`: what the front is told."""
         self._options = options

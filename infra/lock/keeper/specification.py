@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from typing import Any
 
 from infra.errors.exit_codes import Exit
 from infra.lock.control_plane import ControlPlane
 from infra.lock.endings import Ending
+from infra.lock.options import Options
 
 MAX_TITLE_CHARS = 500
 MAX_WORD_CHARS = 2000
@@ -16,7 +16,7 @@ MAX_NAME_BYTES = 255
 MAX_WORDS = 200
 
 
-def specification(options: argparse.Namespace, control: ControlPlane) -> dict[str, Any]:
+def specification(options: Options, control: ControlPlane) -> dict[str, Any]:
     """The body of the claim. Raises Ending, and what `control` raises."""
     here = os.getcwd()
     if options.workspace is not None:

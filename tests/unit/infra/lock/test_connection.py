@@ -54,6 +54,27 @@ def test_answers(answer: bytes) -> None:
     assert body == b'{"b": "\\u00e9"}'
 
 
+def test_an_answer_that_was_asked_for_early_is_that_of_its_request_alone() -> None:
+    other = OK.replace(b"1}", b"2}")
+    with server([OK, OK], [other]) as (url, asked):
+        connection = Connection(url, {})
+        connection.begin("/x")
+        assert connection.ask("GET", "/x") == {"a": 1}
+        connection.begin("/x")
+        assert connection.ask("GET", "/y") == {"a": 2}
+        connection.close()
+    assert [one.split()[1] for one in asked] == [b"/base/x", b"/base/x", b"/base/y"]
+
+
+@pytest.mark.parametrize("early", [[], [b""]])
+def test_where_nothing_answers_early_the_request_is_sent_again(early: list[bytes]) -> None:
+    with server(early, [OK]) as (url, _):
+        connection = Connection(url, {})
+        connection.begin("/x")
+        assert connection.ask("GET", "/x") == {"a": 1}
+        connection.close()
+
+
 def test_a_problem_has_its_code_and_words() -> None:
     with server([GONE]) as (url, _), pytest.raises(Problem, match="no") as problem:
         Connection(url, {}).ask("GET", "/x")

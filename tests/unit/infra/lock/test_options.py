@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from infra.lock.options import parse
+from infra.lock.options import Options, parse, parser, plain
 
 HEAVY = {
+    "argparse",
     "asyncio",
     "pydantic",
     "httpx",
@@ -43,6 +44,29 @@ def test_wrong_usage_ends_with_two(arguments: list[str], capsys: pytest.CaptureF
         parse(arguments)
     assert ended.value.code == 2
     assert "towpath lock" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["make", "-- make -j8", "-w shop --path a --path b --shared --label a=b=c --wait 1.5h -- sh -c x -- y",
+     "--workspace shop --try --url http://x --data-dir d --title t make --try --path c", "-- -- x", "- x",
+     "--wait 90 x", "--try", "--path a"],
+)  # fmt: skip
+def test_what_is_plain_is_read_as_argparse_reads_it(words: str) -> None:
+    found = plain(words.split())
+    by_argparse = parser().parse_args(words.split(), Options())
+    if by_argparse.command[:1] == ["--"]:
+        del by_argparse.command[0]
+    assert found is None or vars(found) == vars(by_argparse)
+    assert (found is None) == words.startswith("- ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-wshop x", "--path=a x", "--title -x", "--wait soon x", "--label x y", "--pat a x", "--path", "-h"],
+)
+def test_what_is_not_plain_is_left_to_argparse(words: str) -> None:
+    assert plain(words.split()) is None
 
 
 def test_nothing_heavy_is_imported_before_the_command_runs() -> None:
