@@ -62,7 +62,7 @@ async def record_report(
     said = read_said(body)
     if isinstance(proof, RunnerKey):
         try:
-            pool = (await parts.commands.read(task_id)).task.spec.pool
+            pool = (await parts.commands.known(task_id)).spec.pool
         except NotFound:
             pool = ""
         proof.check(said.runner_id, pool)

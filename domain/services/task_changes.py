@@ -43,6 +43,14 @@ class TaskChanges:
                     return stored
         raise too_busy()
 
+    async def known(self, task_id: TaskId) -> Task:
+        """The task as this process knows it, perhaps out of date: for what no later event changes.
+
+        It is shared: read it before the next `await`. Raises NotFound.
+        """
+        async with self._tasks.exclusive(task_id):
+            return (await self._load(task_id)).task
+
     async def _change(
         self, task_id: TaskId, decide: Decide, about: int | None = None, begun: int = 0
     ) -> StoredTask:

@@ -11,6 +11,7 @@ from domain.identifiers import LOG_START, RunnerId
 from domain.log.filter import EventFilter
 from domain.log.record import Recorded
 from domain.ports.log import StoredTask
+from domain.task.aggregate import Task
 from domain.task.transitions import TERMINAL
 
 
@@ -37,16 +38,7 @@ async def attempt_facts(parts: ApiParts, stored: StoredTask, number: int | None)
     """
     task = stored.task
     if number is None or number == task.attempt:
-        return AttemptFacts(
-            task.attempt,
-            task.dispatched.pool if task.dispatched is not None else task.spec.pool,
-            task.runner_id,
-            task.instance,
-            task.queued_at is not None or task.started_at is not None,
-            task.started_at is not None,
-            task.ended and task.attempt > 0,
-            task.output_tail,
-        )
+        return current_facts(task)
     if number > task.attempt:
         have = {0: "no attempt yet", 1: "one attempt"}.get(task.attempt, f"attempts 1 to {task.attempt}")
         raise NotFound("no-such-attempt", f"the task has {have}; leave `attempt` out for the current one")
@@ -58,6 +50,20 @@ async def attempt_facts(parts: ApiParts, stored: StoredTask, number: int | None)
         if event.attempt == number:
             facts = _with(facts, event)
     return facts
+
+
+def current_facts(task: Task) -> AttemptFacts:
+    """The current attempt."""
+    return AttemptFacts(
+        task.attempt,
+        task.dispatched.pool if task.dispatched is not None else task.spec.pool,
+        task.runner_id,
+        task.instance,
+        task.queued_at is not None or task.started_at is not None,
+        task.started_at is not None,
+        task.ended and task.attempt > 0,
+        task.output_tail,
+    )
 
 
 def _with(facts: AttemptFacts, event: Recorded) -> AttemptFacts:

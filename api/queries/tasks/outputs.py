@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from api.dependencies import ApiParts
-from api.queries.tasks.attempts import AttemptFacts, attempt_facts
+from api.queries.tasks.attempts import AttemptFacts, attempt_facts, current_facts
 from domain.errors import Busy, NotFound
 from domain.identifiers import TaskId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
@@ -40,7 +40,7 @@ async def output_range(
     clock = asyncio.get_running_loop().time
     end = clock() + asked["wait"]
     while True:
-        facts = await attempt_facts(parts, await parts.commands.read(task_id), attempt)
+        facts = await _taken_facts(parts, task_id, attempt) or await _facts(parts, task_id, attempt)
         if takes_itself(facts.pool):
             raise _gone(facts, "never-kept", "its command wrote to where the lock was taken")
         left = max(0.0, end - clock())
@@ -54,22 +54,41 @@ async def output_range(
             return facts, found
 
 
+async def _facts(parts: ApiParts, task_id: TaskId, attempt: int | None) -> AttemptFacts:
+    return await attempt_facts(parts, await parts.commands.read(task_id), attempt)
+
+
+async def _taken_facts(parts: ApiParts, task_id: TaskId, attempt: int | None) -> AttemptFacts | None:
+    """What is known here of an attempt that a runner has taken: it stays that runner's, so the leader need
+    not be asked for each range.
+    """
+    if attempt is None:
+        return None
+    facts = current_facts(await parts.commands.known(task_id))
+    return facts if facts.taken and facts.number == attempt else None
+
+
 async def _ask(parts: ApiParts, task_id: TaskId, facts: AttemptFacts, asked: dict[str, Any]) -> OutputRange:
     if not facts.taken:
         raise _gone(facts, "never-kept", "no runner has taken it")
     request = RangeRequest(task_id=task_id, attempt=facts.number, instance=facts.instance, **asked)
     try:
         return await parts.outputs.read(OutputPlace(facts.pool, facts.runner_id), request)
-    except OutputNotThere as none:
-        if none.never:
-            raise _gone(facts, "never-kept", "its runner keeps no outputs") from None
-        if not facts.ended:
-            raise _away(facts, "its runner does not know the attempt (yet, or any more)") from None
-        if facts.started:
-            raise _gone(facts, "deleted", "its runner has deleted it") from None
-        raise _gone(facts, "never-kept", "it never started") from None
-    except RunnerAway as away:
-        raise _away(facts, str(away)) from None
+    except (OutputNotThere, RunnerAway) as error:
+        raise _unread(await _facts(parts, task_id, facts.number), error) from None
+
+
+def _unread(facts: AttemptFacts, error: OutputNotThere | RunnerAway) -> NotFound | Busy:
+    """Why there is no range of an attempt that a runner has taken."""
+    if isinstance(error, RunnerAway):
+        return _away(facts, str(error))
+    if error.never:
+        return _gone(facts, "never-kept", "its runner keeps no outputs")
+    if not facts.ended:
+        return _away(facts, "its runner does not know the attempt (yet, or any more)")
+    if facts.started:
+        return _gone(facts, "deleted", "its runner has deleted it")
+    return _gone(facts, "never-kept", "it never started")
 
 
 def _gone(facts: AttemptFacts, kept: str, why: str) -> NotFound:

@@ -11,9 +11,11 @@ import pytest
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
 from api.routes.tasks.output import UNSENT_BYTES
+from domain.identifiers import TaskId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import OutputRange, RangeRequest
 from domain.runners.runner_key import runner_id_of
+from domain.services.task_commands import TaskCommands
 from tests.unit.api.api_harness import ApiHarness, api_harness, problem
 
 
@@ -81,6 +83,30 @@ async def test_bytes_and_what_is_known_of_them(harness: ApiHarness, outputs: Mem
     assert "sandbox" in answer.headers["content-security-policy"]
     [(place, asked)] = outputs.asked
     assert (place.runner_id, place.pool, asked.instance, asked.attempt) == ("r1", "default", "i1", 1)
+
+
+async def test_the_leader_is_not_asked_for_each_range_of_a_taken_attempt(
+    harness: ApiHarness, outputs: MemoryOutputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id, waiting = await running(harness), (await harness.dispatched())["id"]
+    read, confirmed = TaskCommands.read, []
+
+    async def counted(commands: TaskCommands, task_id: str) -> Any:
+        confirmed.append(task_id)
+        return await read(commands, TaskId(task_id))
+
+    monkeypatch.setattr(TaskCommands, "read", counted)
+    outputs.data = b"bytes"
+    for _ in range(3):
+        answer = await harness.http.get(f"/tasks/{task_id}/output", params={"attempt": 1})
+        assert answer.content == b"bytes"
+    assert confirmed == []
+    for found in (task_id, waiting):  # which one is the current one, and whether one was taken, may change
+        await harness.http.get(f"/tasks/{found}/output")
+    await harness.http.get(f"/tasks/{waiting}/output", params={"attempt": 1})
+    outputs.trouble = RunnerAway("gone")
+    await harness.http.get(f"/tasks/{task_id}/output", params={"attempt": 1})
+    assert confirmed == [task_id, waiting, waiting, task_id]
 
 
 async def test_before_a_runner_has_it_there_is_nothing_yet(harness: ApiHarness) -> None:
