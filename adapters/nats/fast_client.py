@@ -18,11 +18,13 @@ from nats.protocol.command import hpub_cmd, pub_cmd
 
 from adapters.nats.message import Arrived, Take, TakeBytes
 from adapters.nats.parser import FastParser
+from adapters.nats.piece_transport import PieceTransport
 from adapters.nats.plain_client import PlainClient
 
 READ_BYTES = 256 * 1024
 """What is read from a connection at once, as much as uvloop reads; nats-py stops reading every 64 KiB."""
 nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
+nats.aio.client.TcpTransport = PieceTransport  # type: ignore[attr-defined]
 
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 

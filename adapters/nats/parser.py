@@ -1,11 +1,11 @@
-"""Parser of the NATS protocol without regular expressions and without copying buffers.
+"""Parser of the NATS protocol without regular expressions, which copies each message once.
 
 Every line other than MSG and HMSG goes through nats-py's own parser, one at a time.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import nats.errors
 from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _MSG = 4
 _HMSG = 5
+_LINE_END = b"\r\n"
+
+
+class _Head(NamedTuple):
+    """What comes before the data of a message."""
+
+    number: int
+    subject: bytes
+    reply: bytes
+    block: bytes
 
 
 class FastParser(Parser):
@@ -22,15 +32,17 @@ class FastParser(Parser):
 
     def __init__(self, client: FastClient) -> None:
         self._client = client
-        self._rest: list[bytes] = []
+        self._rest: list[bytes | memoryview] = []
         self._missing = 0
+        self._head: _Head | None = None
+        """Of a message whose data has not come whole; `_rest` is the data so far, else what is not parsed."""
         self._resets = 0
         super().__init__(client)
 
     def reset(self) -> None:
         """Drop buffered bytes; the next ones come from another connection."""
         super().reset()
-        self._rest, self._missing = [], 0
+        self._rest, self._missing, self._head = [], 0, None
         self._resets += 1
 
     async def parse(self, data: bytes = b"") -> None:
@@ -41,11 +53,16 @@ class FastParser(Parser):
         Raises:
             nats.errors.ProtocolError: the bytes are not the NATS protocol.
         """
-        self._rest.append(data)
         self._missing -= len(data)
         if self._missing > 0:
+            self._rest.append(data)
             return
-        buffer = b"".join(self._rest)
+        if self._head is not None:
+            resets = self._resets
+            data = await self._deliver_joined(self._head, data)
+            if self._resets != resets:
+                return
+        buffer = b"".join([*self._rest, data])
         self._rest, self._missing = [], 0
         position, resets, takers = 0, self._resets, self._client.takers
         while True:
@@ -78,11 +95,15 @@ class FastParser(Parser):
                 position = body
                 continue
             end = body + _number(total)
+            number = int(sid)
             if len(buffer) < end + 2:
                 self._missing = end + 2 - len(buffer)
+                if len(buffer) >= body + head:
+                    self._head = _Head(number, subject, reply, buffer[body : body + head])
+                    position = body + head
                 break
             position = end + 2
-            number, payload, block = int(sid), buffer[body + head : end], buffer[body : body + head]
+            payload, block = buffer[body + head : end], buffer[body : body + head]
             take = takers.get(number)
             if take is not None:
                 take(subject, reply, block, payload)
@@ -96,7 +117,31 @@ class FastParser(Parser):
         if line_end < 0 and len(buffer) - position >= MAX_CONTROL_LINE_SIZE:
             raise nats.errors.ProtocolError("nats: unknown protocol")
         if position < len(buffer):
-            self._rest = [buffer[position:]]
+            self._rest = [memoryview(buffer)[position:]]
+
+    async def _deliver_joined(self, head: _Head, data: bytes) -> bytes:
+        """Deliver the message whose data ends in `data`; what follows it."""
+        behind = -self._missing
+        following = data[len(data) - behind :] if behind else b""
+        payload = b"".join(_without_end([*self._rest, data], behind + len(_LINE_END)))
+        self._rest, self._missing, self._head = [], 0, None
+        take = self._client.takers.get(head.number)
+        if take is None:
+            await self._client._process_msg(head.number, head.subject, head.reply, payload, head.block)
+            return following
+        take(head.subject, head.reply, head.block, payload)
+        stats = self._client.stats
+        stats["in_msgs"] += 1
+        stats["in_bytes"] += len(payload)
+        return following
+
+
+def _without_end(pieces: list[bytes | memoryview], size: int) -> list[memoryview]:
+    """The pieces without their last `size` bytes."""
+    found = [memoryview(one) for one in pieces]
+    while found and size >= len(found[-1]):
+        size -= len(found.pop())
+    return [*found[:-1], *(one[: len(one) - size] for one in found[-1:])]
 
 
 def _number(word: bytes) -> int:

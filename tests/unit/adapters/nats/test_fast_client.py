@@ -107,7 +107,7 @@ async def test_messages_however_they_are_cut(said: list[bytes], sizes: list[int]
 
 @given(st.integers(500_000, 2_000_000), st.lists(st.integers(1_000, 100_000), min_size=1, max_size=8))
 @settings(max_examples=20)
-async def test_the_bytes_of_a_large_message_are_copied_a_few_times_only(size: int, sizes: list[int]) -> None:
+async def test_the_bytes_of_a_large_message_are_copied_once(size: int, sizes: list[int]) -> None:
     client, stream = Heard(), message_bytes("a.b", 1, "", b"NATS/1.0\r\na: b\r\n\r\n", bytes(size))
     cuts = itertools.accumulate(itertools.chain.from_iterable(itertools.repeat(sizes)))
     position, pieces, copied = 0, 0, 0
@@ -124,7 +124,7 @@ async def test_the_bytes_of_a_large_message_are_copied_a_few_times_only(size: in
     finally:
         tracemalloc.stop()
     assert [message[3] for message in client.heard] == [bytes(size)]
-    assert copied < 3 * len(stream) + 4096 * pieces
+    assert copied < 1.5 * len(stream) + 4096 * pieces
 
 
 @pytest.mark.parametrize("said", [b"MSG a b c d e\r\n", b"HMSG a 1 2\r\n", b"x" * 5000, b"NONSENSE\r\n"])
