@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _socket  # without enums: `socket` takes longer to import than a request
 import json
 import select
-import socket
 import time
 from typing import Any
 
 MAX_ANSWER_BYTES = 8 << 20
+KEPT_BYTES = 1 << 20
 MAX_HEAD_BYTES = 64 << 10
 CONNECT_SECONDS = 5.0
 _LINE = b"\r\n"
@@ -59,13 +60,14 @@ class Connection:
         self._port = int(port or (443 if self._tls else 80))
         self._base = f"/{base.rstrip('/')}" if base.rstrip("/") else ""
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.socket: socket.socket | None = None
+        self.socket: _socket.socket | None = None
         self.interrupt: int | None = None
         """A file; once it can be read, no answer is waited for any more."""
         self.fields: dict[str, str] = {}
         """The header fields of the last answer, by names in lower case."""
         self._most = most
         self._rest = bytearray()
+        self._room = bytearray()
         self._begun: tuple[str, str] | None = None
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Connection:
             raise Problem(status, found if isinstance(found, dict) else {})
         return found
 
-    def send(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> socket.socket:
+    def send(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> _socket.socket:
         """Send a request; what comes back can be read from the socket. Raises OSError."""
         content = json.dumps(body).encode() if body is not None else b""
         head = f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._place}\r\n{self._headers}"
@@ -123,7 +125,7 @@ class Connection:
         found.sendall(head.encode() + _LINE + content)
         return found
 
-    def open(self, seconds: float) -> socket.socket:
+    def open(self, seconds: float) -> _socket.socket:
         """The open connection, or a new one. Raises OSError."""
         if self.socket is None:
             self.socket = self._connected(min(seconds, CONNECT_SECONDS))
@@ -134,16 +136,19 @@ class Connection:
         """Whether the other side has closed the kept connection, or has said what nothing was asked for."""
         return self.socket is not None and bool(self._rest or select.select([self.socket], [], [], 0)[0])
 
-    def _connected(self, seconds: float) -> socket.socket:
+    def _connected(self, seconds: float) -> _socket.socket:
         # as bytes, since a text is encoded as IDNA first, whose module takes longer to import than to connect
         host = self._host.encode() if self._host.isascii() else self._host
-        found = socket.create_connection((host, self._port), seconds)  # type: ignore[arg-type]
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found = _reached(host, self._port, seconds)
+        found.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         if not self._tls:
             return found
+        import socket
         import ssl
 
-        return ssl.create_default_context().wrap_socket(found, server_hostname=self._host)
+        plain = socket.socket(fileno=found.detach())
+        plain.settimeout(seconds)
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=self._host)
 
     def answer(self, end: float) -> tuple[int, bytes]:
         """Status and body, which must be there at `end`; the header fields are in `fields`.
@@ -188,14 +193,22 @@ class Connection:
 
     def _exactly(self, size: int, end: float) -> bytes:
         self._check(size)
-        found = self._rest[:size]
-        del self._rest[:size]
-        have = len(found)
-        found.extend(bytes(size - have))
-        with memoryview(found) as room:
+        have = min(size, len(self._rest))
+        with memoryview(self._room_for(size)) as room:
+            room[:have] = self._rest[:have]
+            del self._rest[:have]
             while have < size:
-                have += self._into(room[have:], end)
-        return bytes(found)
+                have += self._into(room[have:size], end)
+            return bytes(room[:size])
+
+    def _room_for(self, size: int) -> bytearray:
+        """Where a body is read to; that of a usual size is kept for the next one."""
+        if size <= len(self._room):
+            return self._room
+        room = bytearray(size)
+        if size <= KEPT_BYTES:
+            self._room = room
+        return room
 
     def _to_the_end(self, end: float) -> bytes:
         """A body whose end is that of the connection."""
@@ -225,7 +238,7 @@ class Connection:
             raise Closed("the connection was closed")
         return size
 
-    def _ready(self, end: float) -> socket.socket:
+    def _ready(self, end: float) -> _socket.socket:
         """The socket, set to wait until `end`; Interrupted where `interrupt` comes first."""
         assert self.socket is not None
         left = end - time.monotonic()
@@ -240,6 +253,21 @@ class Connection:
             if not ready:
                 raise TimeoutError("no answer in time")
         return self.socket
+
+
+def _reached(host: str | bytes, port: int, seconds: float) -> _socket.socket:
+    """A connection to the first address of `host` that takes one. Raises OSError."""
+    failed: OSError | None = None
+    for family, kind, proto, _, address in _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM):
+        found = _socket.socket(family, kind, proto)
+        try:
+            found.settimeout(seconds)
+            found.connect(address)
+            return found
+        except OSError as error:
+            found.close()
+            failed = failed or error
+    raise failed or OSError(f"{host!r} has no address")
 
 
 def _words(error: Exception) -> str:

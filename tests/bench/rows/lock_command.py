@@ -32,6 +32,7 @@ def measure(harness: Harness, sizes: Sizes) -> list[Row]:
     with harness.control_plane() as plane:
         _register(plane.port, root)
         env = {**os.environ, "TOWPATH_URL": f"http://127.0.0.1:{plane.port}"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # else it compiles its modules each time
         lock = [sys.executable, "-c", ENTRY, "lock", "--", "true"]
         flock = ["flock", str(root / "file"), "true"]
         nothing = [sys.executable, "-c", "pass"]

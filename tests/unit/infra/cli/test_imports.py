@@ -87,5 +87,5 @@ def test_the_processes_of_lock_import_not_even_pathlib(api: FakeApi, tmp_path: P
     found = imported(api, tmp_path, entry=f"import {', '.join(processes)}")
 
     assert found >= set(processes)
-    others = {"argparse", "pathlib", "shutil", "tempfile", "urllib"}
+    others = {"argparse", "pathlib", "selectors", "shutil", "socket", "tempfile", "urllib"}
     assert heavy(found, HEAVY | TYPERS | others) == set()
