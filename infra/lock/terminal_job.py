@@ -28,24 +28,21 @@ class TerminalJob:
         os.close(orders)
         os.close(say)
 
+    def prepare(self) -> None:
+        """Let the guard make its shim, which then waits for `start`."""
+        nothing = {"cgroup": None, "user": None, "timeout": None, "lease": None}
+        self._send(**nothing, own_signals=False, grace=0.0, runner_pid=os.getpid())
+
     def start(self, command: list[str], lease: float, notice: float, grace: float, **names: str) -> None:
         """Let it run, with `names` in its environment, until `lease` (CLOCK_BOOTTIME).
 
-        It gets SIGTERM `notice` seconds before that, and SIGKILL then.
+        It gets SIGTERM `notice` seconds before that, and SIGKILL then. Call `prepare` before.
         """
-        job = {
-            "command": command,
-            "env": {**os.environ, **names},
-            "cgroup": None,
-            "own_signals": False,
-            "user": None,
-            "timeout": None,
-            "lease": lease,
-            "notice": notice,
-            "grace": grace,
-            "runner_pid": os.getpid(),
-        }
-        content = json.dumps(job).encode() + b"\n"
+        env = {**os.environ, **names}
+        self._send(command=command, env=env, lease=lease, notice=notice, grace=grace)
+
+    def _send(self, **order: Any) -> None:
+        content = json.dumps(order).encode() + b"\n"
         with suppress(BrokenPipeError):  # the guard was killed: `messages` ends
             while content:
                 content = content[os.write(self.orders, content) :]

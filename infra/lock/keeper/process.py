@@ -130,6 +130,7 @@ class Keeper:
         claim = Claim(self._control, self._heart, self._line, self._front, spec)
         try:
             token = claim.wait_for_token()
+            self._job.prepare()  # while the start is being recorded
             claim.pass_start_gate()
             self._wait_while_stopped()
         except Exception:

@@ -11,6 +11,7 @@ left; and a `tick` of the guard every second.
 
 A job may belong to a terminal (`terminal` in its description; `towpath lock`): it then has its caller's
 process group, standard streams and open files, and the shim also reports that it `stopped` or `continued`.
+Its command comes on a line of its own, when its start is recorded; guard and shim are made while it is.
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ class Shim:
         return [line for line in lines if line]
 
     def _obey(self, order: dict[str, Any]) -> None:
+        if "command" in order:
+            self.job, self.notice, self.grace = {**self.job, **order}, order["notice"], order["grace"]
         if "lease" in order:
             self.lease = order["lease"]
         if "timeout_at" in order and self.timeout_at is not None:
@@ -151,6 +154,8 @@ class Shim:
 
     def run(self) -> None:
         self.listen(0)  # known events first: no exec after a cancel, without a runner or a lease
+        while self.why is None and "command" not in self.job:
+            self.listen(TICK_SECONDS)
         if self.why is None:
             self._start()
         while self.reap():
@@ -288,7 +293,10 @@ def main() -> None:
 
 
 def main_of_terminal(terminal: dict[str, Any]) -> None:
-    """The same in a fork of `towpath lock`, whose job has no state that a later runner would look for."""
+    """The same in a fork of `towpath lock`, whose job has no state that a later runner would look for.
+
+    The first line is a job without its command.
+    """
     hide_memory()
     adopt_orphans()
     job, rest = receive_job()
