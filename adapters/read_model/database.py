@@ -28,12 +28,17 @@ TASKS_POSITION = "tasks"
 _BUSY_SECONDS = 30
 _CACHE_KIB = 16_384
 _CHECKPOINT_PAGES = 8_000  # 32 MiB of WAL: a replay then writes hot pages once instead of ten times
-_POSTGRES_SCHEMA = "towpath"
+POSTGRES_SCHEMA = "towpath"
 _CREATE_LOCK = 0x746F7770617468  # "towpath": serialises processes that start concurrently
 
 
-def open_database(url: str | URL) -> AsyncEngine:
-    """An engine for `sqlite:///<file>` or `postgresql://…`; connects on first use. Dispose it at the end."""
+def open_database(
+    url: str | URL, *, schema: str = POSTGRES_SCHEMA, survives_power_cut: bool = False
+) -> AsyncEngine:
+    """An engine for `sqlite:///<file>` or `postgresql://…`; connects on first use. Dispose it at the end.
+
+    `survives_power_cut`: for data that no log can replace; each commit then waits for the disk.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_async_engine(
@@ -41,10 +46,12 @@ def open_database(url: str | URL) -> AsyncEngine:
             connect_args={"timeout": _BUSY_SECONDS, "async_creator_fn": _connect_sqlite},
         )
         event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        if survives_power_cut:
+            event.listen(engine.sync_engine, "connect", _sync_each_commit)
         return engine
     settings = {
-        "search_path": _POSTGRES_SCHEMA,
-        "synchronous_commit": "off",
+        "search_path": schema,
+        "synchronous_commit": "on" if survives_power_cut else "off",
         "jit": "off",
         # a process frozen inside a transaction must not block the one that takes over
         "idle_in_transaction_session_timeout": "5s",
@@ -63,6 +70,13 @@ async def create_tables(engine: AsyncEngine) -> None:
     Any number of processes may call it concurrently. After a change of version the read model is empty and
     its position is 0; the projection fills it again.
     """
+    await make_tables(engine, _make)
+
+
+async def make_tables(
+    engine: AsyncEngine, make: Callable[[Connection], None], schema: str = POSTGRES_SCHEMA
+) -> None:
+    """Call `make` in a transaction that no other process's call runs beside."""
     _keep_private(engine.url)
     async with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -70,8 +84,8 @@ async def create_tables(engine: AsyncEngine) -> None:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
-            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {_POSTGRES_SCHEMA}")
-        await connection.run_sync(_make)
+            await connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        await connection.run_sync(make)
         await connection.commit()
 
 
@@ -150,4 +164,10 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    cursor.close()
+
+
+def _sync_each_commit(connection: Any, _record: Any) -> None:
+    cursor: sqlite3.Cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

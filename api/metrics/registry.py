@@ -18,6 +18,7 @@ from api.middleware.response_status import Answered, route_path
 from domain.locks.statistics import LogFigures, Spread
 from domain.log.capacity import LogCapacity
 from domain.log.events import Transport
+from domain.ports.notices import ChannelFigures
 from domain.protocol import RunnerState
 from domain.services.dead_letters import DeadLetters
 
@@ -113,6 +114,24 @@ class Metrics:
             "Age of the oldest question that waits for an answer; 0: none",
             registry=self.registry,
         )
+        self._notices = Gauge(
+            "towpath_notices",
+            "Notices by channel and state: sent (since the notifier's state was made), waiting, dead",
+            ["channel", "state"],
+            registry=self.registry,
+        )
+        self._notices_failed = Gauge(
+            "towpath_notices_failed_tries",
+            "Tries to send a notice that failed, by channel, since the notifier's state was made",
+            ["channel"],
+            registry=self.registry,
+        )
+        self._notices_lag = Gauge(
+            "towpath_notices_lag_seconds",
+            "How long the first notice of a channel that is due has been due; 0: none",
+            ["channel"],
+            registry=self.registry,
+        )
         self._dead_letters = Gauge(
             "towpath_dead_letters",
             "Messages that could not be applied and wait for an operator",
@@ -137,6 +156,13 @@ class Metrics:
     def dead_letters(self, count: float) -> None:
         """Set the number of dead letters; NaN if unknown."""
         self._dead_letters.set(count)
+
+    def notices(self, figures: ChannelFigures, lag_seconds: float) -> None:
+        """Set the figures of one channel."""
+        for state, count in (("sent", figures.sent), ("waiting", figures.waiting), ("dead", figures.dead)):
+            self._notices.labels(figures.channel, state).set(count)
+        self._notices_failed.labels(figures.channel).set(figures.failed)
+        self._notices_lag.labels(figures.channel).set(lag_seconds)
 
     def questions(self, count: float, oldest_seconds: float) -> None:
         """Set how many questions are open, and the age of the oldest; NaN if unknown."""

@@ -21,6 +21,9 @@ async def refresh_gauges(parts: ApiParts, metrics: Metrics) -> None:
     metrics.dead_letters(math.nan if stock.dead_letters is None else stock.dead_letters)
     metrics.tasks(stock.tasks or {})
     _questions(parts, stock.questions, metrics)
+    now = parts.clock()
+    for one in stock.notices or ():
+        metrics.notices(one, max((now - one.oldest).total_seconds(), 0.0) if one.oldest is not None else 0.0)
     for name, lag in stock.lags.items():
         metrics.lag(name, *((lag.events, lag.seconds) if lag is not None else (math.nan, math.nan)))
 

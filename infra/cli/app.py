@@ -29,7 +29,7 @@ from infra.cli.commands import (
     versions,
     workspaces,
 )
-from infra.cli.commands.installation import backup, evidence, maintenance, servers
+from infra.cli.commands.installation import backup, evidence, maintenance, notifier, servers
 from infra.cli.failures import exit_code
 from infra.cli.output.streams import open_streams
 from infra.runtime.standard_streams import flush_words
@@ -73,6 +73,7 @@ for part in (
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(runners.app, name="runners")
 app.add_typer(dead.app, name="dead")
+app.add_typer(notifier.app, name="notifier")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ PRIVATE_UMASK = 0o077
 OTHERS = 0o077
 _OURS = re.compile(
     r"nats|runner|outputs|shims|lost\+found|\.gitignore(\..*)?|installation\.json(\..*)?"
-    r"|read-model\.db.*|secret-key.*|checkpoint-key.*|\.towpath.*"
+    r"|read-model\.db.*|notices\.db.*|secret-key.*|checkpoint-key.*|\.towpath.*"
     r"|nats-(runner-)?password(\..*)?|nats-server_[0-9]+\.ports|nats-server\.conf(\..*)?|nats\.(lock|log.*|stderr)"
     r"|runner\.(lock|sqlite3.*)"
 )

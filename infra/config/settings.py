@@ -39,6 +39,7 @@ NEVER_EMPTY = (
     "secret_key",
     "checkpoint_key",
     "nats_password",
+    "webhook_secret",
 )
 """An empty value would silently disable or replace these. Other variables count as unset when empty."""
 
@@ -94,6 +95,16 @@ class Settings(Variables):
             return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "read-model.db"))
         url = make_url(self.database_url)
         return url.set(drivername=ASYNC_DRIVERS.get(url.drivername, url.drivername))
+
+    @property
+    def notices_url(self) -> URL:
+        """The URL of the notifier's state: a schema of its own in PostgreSQL, else a file of its own."""
+        from sqlalchemy.engine import URL
+
+        url = self.read_model_url
+        if url.get_backend_name() == "sqlite":
+            return URL.create("sqlite+aiosqlite", database=str(self.data_dir / "notices.db"))
+        return url
 
     @property
     def runner_state(self) -> Path:

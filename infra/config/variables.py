@@ -94,6 +94,16 @@ class Variables(BaseSettings):
         description="A file with more of them, one on each line; lines that begin with `#` are comments. Its "
         "mode must be 0600. Read when an API process starts.",
     )
+    notify: AbsolutePath | None = Field(
+        None,
+        description="The file of channels and rules of `towpath notifier` ([notices.md](notices.md)), mode "
+        "0600. Set: `towpath up` starts the notifier, too.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signs the webhooks of channels that name no secret: `whsec_…`; several, separated by "
+        "spaces, all sign.",
+    )
     allowed_hosts: HostNames = Field(
         (),
         description="Names under which the API and a runner's HTTP intake are reached, separated by commas; "

@@ -23,6 +23,7 @@ from infra.doctor.dead import dead_letters
 from infra.doctor.examination import PATIENCE, Examination, Patience, examining
 from infra.doctor.finding import Finding, ok, problem
 from infra.doctor.holders import heartbeat_room, holders, runner_ids
+from infra.doctor.notices import notices
 from infra.doctor.work import locks, pools, read_model
 from infra.nats.connection import NatsUnavailable, connect, shown_urls
 
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     read_model,
     pools,
     dead_letters,
+    notices,
 )
 """In display order."""
 

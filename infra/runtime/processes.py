@@ -1,7 +1,8 @@
-"""Main functions of the processes: API, projector, runner. Each runs until it is told to stop, then drains.
+"""Main functions of the processes: API, projector, notifier, runner.
 
-SIGTERM stops a process; so do SIGINT and SIGHUP where it runs alone. An error that it cannot survive, such as
-a hole in the log, ends it with exit code 1. This module only wires; it makes no decisions.
+Each runs until it is told to stop, then drains. SIGTERM stops a process; so do SIGINT and SIGHUP where it
+runs alone. An error that it cannot survive, such as a hole in the log, ends it with exit code 1. This module
+only wires; it makes no decisions.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from api.metrics.siblings import Siblings
 
 DRAIN_SECONDS = 6.0
+NOTIFIER_DRAIN_SECONDS = 12.0
+"""More than one request to a receiver may take."""
 PROJECTOR_CACHE = 500
 INTAKE_CONNECTIONS = 64
 """Connection limit of a runner's HTTP intake; each may hold one submission of 1 MiB."""
@@ -70,6 +74,15 @@ def damaged(settings: Settings) -> bool:
     except (NatsUnavailable, Busy, nats.errors.Error, TimeoutError):
         return False  # the process itself reports what it cannot reach
     return False
+
+
+def run_notifier(settings: Settings) -> int:
+    """Run the notifier. Returns the exit code. Raises NotifyFileError."""
+    from infra.notices.file import load_notify_file
+
+    load_notify_file(settings)
+    check_tracing(settings)
+    return run(serve_notifier, settings)
 
 
 def run_runner(settings: Settings) -> int:
@@ -138,6 +151,7 @@ async def serve_api(
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, open_outputs, push_client
+    from infra.notices.operators import opened_figures
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
     from infra.runtime.readiness import Readiness, wait_until_ready
@@ -148,6 +162,7 @@ async def serve_api(
         open_core(settings, "towpath-api") as core,
         push_client() as http,
         open_outputs(settings) as outputs,
+        opened_figures(settings) as notices,
     ):
         view = FoldedLockView(core.reader, core.snapshots, LogFigures(rfc3339(now())))
 
@@ -160,7 +175,7 @@ async def serve_api(
             applied_seq=core.read_model.position,
             intake=lambda: intake.connected,
         )
-        parts = api_parts(core, view, http, readiness, capacity, outputs)
+        parts = replace(api_parts(core, view, http, readiness, capacity, outputs), notices=notices)
         app = create_app(parts, siblings)
         intake = ReportIntake(parts, JetStreamReportQueue(core.connection), app.state.metrics)
         connections = Connections(connection_limit(2 * (settings.max_requests + settings.max_streams)))
@@ -225,6 +240,22 @@ async def serve_projector(
             signer = await stack.enter_async_context(open_checkpoint_signer(core))
             services.append(Background(signer.run))
         await Services(*services).run_until(stop)
+
+
+async def serve_notifier(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the notifier. Raises NotifyFileError."""
+    from infra.composition import open_core
+    from infra.notices.file import load_notify_file
+    from infra.notices.notifier import open_notifier
+    from projections.lock_view import FoldedLockView
+
+    file = load_notify_file(settings)
+    async with open_core(settings, "towpath-notifier", needs_database=False) as core:
+        view = FoldedLockView(core.reader, core.snapshots)
+        async with open_notifier(core, file, view) as notifier:
+            await Services(
+                Background(view.run), Background(notifier.run, drain=(notifier.close, NOTIFIER_DRAIN_SECONDS))
+            ).run_until(stop)
 
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:

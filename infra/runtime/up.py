@@ -1,8 +1,8 @@
 """`towpath up`: everything on one machine, in one process group.
 
 Imports happen once, here. Then the API, the lock projection (which every task waits for), the other
-projections and the runner are forked: four processes start in the time of one. Ctrl-C drains: the runner
-stops first, so that its last reports still arrive.
+projections and the runner are forked: four processes start in the time of one; with TOWPATH_NOTIFY set, a
+notifier, too. Ctrl-C drains: the runner stops first, so that its last reports still arrive.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from infra.config.settings import Settings
 from infra.maintenance.damaged_read_model import move_aside
 from infra.nats.connection import shown_urls
 from infra.nats.embedded_server import EmbeddedNats
+from infra.notices.file import load_notify_file
 from infra.runtime.api_workers import API_NEEDS, add_workers
 from infra.runtime.forked_parts import WATCH_SECONDS, CannotStart, ForkedParts, Words
 from infra.runtime.http_server import bind
@@ -53,6 +54,8 @@ class Supervisor:
         settings.check_api()
         if settings.host_runner_url is None:
             settings.check_runner()
+        if settings.notify is not None:
+            load_notify_file(settings)
         check_tracing(settings)
         _refuse_second(settings.data_dir)
         listener = self._listener = bind(settings.host, settings.port)
@@ -79,6 +82,8 @@ class Supervisor:
             "projector",
             lambda: _projector(control, ("dispatch", "watchdog", "read-model", "checkpoint-signer")),
         )
+        if settings.notify is not None:
+            self._parts.add("notifier", lambda: _notifier(control))
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
             self._parts.add("runner", lambda: _runner(runner))
@@ -115,7 +120,7 @@ class Supervisor:
         self._parts.look()
 
     def stop(self) -> None:
-        """Stop the runner, then the API, then the projectors, then NATS; each drains before the next."""
+        """Stop the runner, the API, the projectors, the notifier, then NATS; each drains before the next."""
         if self._published is not None:
             self._published.withdraw()
         if self._listener is not None:
@@ -123,6 +128,7 @@ class Supervisor:
         self._parts.stop("runner")
         self._parts.stop("api")
         self._parts.stop("projector", "locks")
+        self._parts.stop("notifier")
         if self._nats is not None:
             self._nats.stop()
 
@@ -252,6 +258,12 @@ def _projector(settings: Settings, only: tuple[str, ...]) -> int:
     from infra.runtime.processes import run, serve_projector
 
     return run(lambda settings, stop: serve_projector(settings, stop, only), settings, (signal.SIGTERM,))
+
+
+def _notifier(settings: Settings) -> int:
+    from infra.runtime.processes import run, serve_notifier
+
+    return run(serve_notifier, settings, (signal.SIGTERM,))
 
 
 def _runner(settings: Settings) -> int:

@@ -7,7 +7,7 @@ the history of the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from api.queries.runner_status import Beats, count_conflicts, count_runners, rep
 from domain.errors import Busy
 from domain.identifiers import LogSeq
 from domain.ports.lock_view import OpenLocks
+from domain.ports.notices import ChannelFigures
 from domain.ports.read_model import OpenQuestions
 from domain.protocol import RunnerState
 
@@ -57,6 +58,7 @@ class Stock:
     dead_letters: int | None
     tasks: dict[str, int] | None
     questions: OpenQuestions | None
+    notices: Sequence[ChannelFigures] | None
     lags: dict[str, LagRead | None]
 
 
@@ -70,6 +72,7 @@ async def take_stock(parts: ApiParts) -> Stock:
         bounded(_folds(parts)),
         bounded(_queues(parts)),
     )
+    notices = await bounded(_notices(parts))
     lags: dict[str, LagRead | None] = dict.fromkeys((VIEW, READ_MODEL, *parts.backlogs.names))
     return Stock(
         parts.view.open_locks(),
@@ -77,6 +80,7 @@ async def take_stock(parts: ApiParts) -> Stock:
         dead_letters,
         tasks,
         questions,
+        notices,
         lags | (folds or {}) | (queues or {}),
     )
 
@@ -102,6 +106,10 @@ async def _runners(parts: ApiParts) -> RunnerStock:
         await parts.heartbeats.fullness(),
         recent,
     )
+
+
+async def _notices(parts: ApiParts) -> Sequence[ChannelFigures]:
+    return await parts.notices() if parts.notices is not None else ()
 
 
 async def _folds(parts: ApiParts) -> dict[str, LagRead | None]:

@@ -95,7 +95,7 @@ def up(
     from infra.runtime.up import run_up
 
     try:
-        _start(lambda settings: run_up(settings, _print), settings)
+        start(lambda settings: run_up(settings, _print), settings)
     except (CannotStart, CannotListen, EmbeddedNatsError) as error:
         raise CliError(str(error)) from None
     except OSError as error:
@@ -141,7 +141,7 @@ def api(
     from infra.runtime.http_server import CannotListen
 
     try:
-        _start(run_api, settings)
+        start(run_api, settings)
     except (CannotStart, CannotListen) as error:
         raise CliError(str(error)) from None
 
@@ -163,7 +163,7 @@ def projector(
     from infra.runtime.processes import PROJECTIONS, run_projector
 
     chosen = tuple(only or PROJECTIONS)
-    _start(lambda settings: run_projector(settings, chosen), settings)
+    start(lambda settings: run_projector(settings, chosen), settings)
 
 
 def runner(
@@ -208,10 +208,10 @@ def runner(
 
     with nothing_runs():
         settings = for_runner(settings)
-    _start(run_runner, settings)
+    start(run_runner, settings)
 
 
-def _start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
+def start(run: Callable[[Settings], int], settings: Settings) -> NoReturn:
     """Run a server until it ends, and exit with its exit code.
 
     At once: with everything imported, Python takes a tenth of a second to take itself down.

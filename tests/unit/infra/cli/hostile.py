@@ -64,6 +64,12 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "checkpoint export": ("checkpoint", "export", "-"),
     "version": ("version",),
     "demo": ("demo",),
+    "notifier": ("notifier",),
+    "notifier init": ("notifier", "init", "/nowhere/notify.toml"),
+    "notifier check": ("notifier", "check"),
+    "notifier test": ("notifier", "test", "ops"),
+    "notifier dead": ("notifier", "dead"),
+    "notifier replay": ("notifier", "replay", "--all"),
 }
 """Every command that reads the settings of servers."""
 

@@ -41,7 +41,7 @@ CLIENT = [
 ]
 
 
-SERVERS = ["up", "demo", "api", "projector", "runner", "replay", "doctor", "backup", "restore"]
+SERVERS = ["up", "demo", "api", "projector", "notifier", "runner", "replay", "doctor", "backup", "restore"]
 
 
 COMMANDS = [*CLIENT, "workspaces", "dead", "version", *SERVERS]
@@ -78,7 +78,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_every_command_that_shows_data_has_its_three_forms() -> None:
     without = {path for path, one in every_command() if not _has(one, "--output")}
-    servers = {"up", "api", "projector", "runner", "mcp"}
+    servers = {"up", "api", "projector", "runner", "mcp", "notifier", "notifier init"}
     assert without == {*servers, "demo", "lock", "logs", "checkpoint export", "checkpoint rotate-key"}
 
 

@@ -1,0 +1,340 @@
+"""The notifier's state in SQL: position, watches, and each notice from `waiting` to `sent`.
+
+A step of the log is one transaction with everything that it leads to, so a crash leaves all or nothing of it.
+Every change first checks, under a lock that lasts until the commit, that this notifier is still the one that
+works; so of two, only one ever sends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.notices.tables import (
+    BUNDLED,
+    DEAD,
+    POSTGRES_SCHEMA,
+    SENDING,
+    SENT,
+    UNSURE,
+    WAITING,
+    channels,
+    metadata,
+    notices,
+    notifier,
+    watches,
+)
+from adapters.read_model.database import make_tables
+from adapters.read_model.errors import translated
+from domain.identifiers import LogSeq
+from domain.log.position import Position
+from domain.notices.digest import FIRST, Share, digest
+from domain.notices.message import Message
+from domain.notices.rules import Trigger
+from domain.notices.watches import Changes, Watch
+from domain.ports.notices import (
+    ChannelFigures,
+    DeadNotice,
+    Outgoing,
+    Placed,
+    Standing,
+    Start,
+    Step,
+    Superseded,
+)
+from domain.protocol import rfc3339
+
+DIGEST = "digest"
+_FINISHED = (SENT, DEAD, BUNDLED, UNSURE)
+
+
+async def create_notice_tables(engine: AsyncEngine) -> None:
+    """Create the tables that are missing; any number of processes may call it concurrently."""
+
+    def make(connection: Connection) -> None:
+        metadata.create_all(connection)
+        if connection.scalar(select(notifier.c.one)) is None:
+            connection.execute(insert(notifier).values(one=1, dead_seq=0, beat=0))
+
+    with translated():
+        await make_tables(engine, make, POSTGRES_SCHEMA)
+
+
+class SqlNoticeState:
+    """Port `NoticeState` for the notifier `owner`, in the database of `engine`, whose tables exist."""
+
+    def __init__(self, engine: AsyncEngine, owner: str) -> None:
+        self._engine = engine
+        self.owner = owner
+        make = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        self._insert_notice = make(notices).on_conflict_do_nothing()
+        put = make(watches)
+        changed = {c.name: put.excluded[c.name] for c in watches.columns if not c.primary_key}
+        self._put_watch = put.on_conflict_do_update(index_elements=[watches.c.key], set_=changed)
+        self._make_channel = make(channels).on_conflict_do_nothing()
+
+    # ------------------------------------------------------------------ who works
+
+    async def standing(self) -> Standing:
+        """See the port."""
+        async with self._transaction(owned=False) as connection:
+            row = (await connection.execute(select(notifier.c.owner, notifier.c.beat))).one()
+            return Standing(row.owner, row.beat)
+
+    async def take(self, seen: Standing) -> bool:
+        """See the port."""
+        async with self._transaction(owned=False) as connection:
+            same = and_(notifier.c.owner.is_not_distinct_from(seen.owner), notifier.c.beat == seen.beat)
+            taken = update(notifier).where(same).values(owner=self.owner, beat=seen.beat + 1)
+            return (await connection.execute(taken)).rowcount == 1
+
+    async def beat(self) -> None:
+        """See the port."""
+        async with self._transaction() as connection:
+            await connection.execute(update(notifier).values(beat=notifier.c.beat + 1))
+
+    async def leave(self) -> None:
+        """See the port."""
+        async with self._transaction() as connection:
+            await connection.execute(update(notifier).values(owner=None, beat=notifier.c.beat + 1))
+
+    # ------------------------------------------------------------------ from the log
+
+    async def start(self, now: datetime) -> Start:
+        """See the port."""
+        async with self._transaction() as connection:
+            interrupted = and_(notices.c.state == SENDING, notices.c.name != DIGEST)
+            back = {"state": WAITING, "again": True, "due_at": rfc3339(now)}
+            await connection.execute(update(notices).where(interrupted).values(back))
+            unsure = {"state": UNSURE, "changed_at": rfc3339(now)}
+            await connection.execute(update(notices).where(notices.c.state == SENDING).values(unsure))
+            row = (await connection.execute(select(notifier))).one()
+            open_now = (await connection.execute(select(watches))).mappings().all()
+            ends = select(notices.c.channel, func.max(notices.c.due_at)).where(
+                notices.c.state == WAITING, notices.c.bundles, notices.c.due_at > rfc3339(now)
+            )
+            windows = (await connection.execute(ends.group_by(notices.c.channel))).all()
+        return Start(
+            Position(LogSeq(row.seq), row.event_id) if row.seq is not None else None,
+            row.dead_seq,
+            [_as_watch(one) for one in open_now],
+            {channel: datetime.fromisoformat(end) for channel, end in windows},
+        )
+
+    async def record(self, step: Step) -> None:
+        """See the port."""
+        async with self._transaction() as connection:
+            if step.position is not None:
+                moved = {"seq": step.position.seq, "event_id": step.position.event_id}
+                await connection.execute(update(notifier).values(moved))
+            if step.dead_seq is not None:
+                await connection.execute(update(notifier).values(dead_seq=step.dead_seq))
+            if step.notices:
+                await connection.execute(self._insert_notice, [_row(one) for one in step.notices])
+            if step.watches is not None:
+                await self._change(connection, step.watches)
+
+    async def _change(self, connection: AsyncConnection, changes: Changes) -> None:
+        if changes.ended:
+            await connection.execute(delete(watches).where(watches.c.key.in_(list(changes.ended))))
+        if changes.opened:
+            await connection.execute(self._put_watch, [_watch_row(one) for one in changes.opened.values()])
+
+    # ------------------------------------------------------------------ sending
+
+    async def next(self, channel: str, now: datetime) -> Outgoing | None:
+        """See the port."""
+        due = and_(notices.c.channel == channel, notices.c.state == WAITING, notices.c.due_at <= rfc3339(now))
+        first = select(notices).where(due).order_by(notices.c.due_at, notices.c.at, notices.c.id)
+        async with self._transaction() as connection:
+            row = (await connection.execute(first.limit(1))).mappings().first()
+            if row is None:
+                return None
+            if row["bundles"]:
+                made = await self._bundle(connection, channel, and_(due, notices.c.bundles), now)
+                if made is not None:
+                    return made
+            started = {"state": SENDING, "first_try_at": row["first_try_at"] or rfc3339(now)}
+            await connection.execute(update(notices).where(_is(channel, row["id"])).values(started))
+        message = Message.model_validate_json(row["message"])
+        if row["again"]:
+            message = message.told_again()
+        return Outgoing(
+            message, channel, row["members"], row["tries"], _time(row["first_try_at"]) or now, row["urgent"]
+        )
+
+    async def _bundle(
+        self, connection: AsyncConnection, channel: str, due: Any, now: datetime
+    ) -> Outgoing | None:
+        """Make a digest of the notices that are `due`, and mark it as being sent; None where one is."""
+        keys = (notices.c.name, notices.c.place, notices.c.runner_id)
+        counted = select(*keys, func.count().label("number")).where(due).group_by(*keys).order_by(*keys)
+        shares = [
+            Share(row.name, row.place, row.runner_id, row.number) for row in await connection.execute(counted)
+        ]
+        number = sum(share.count for share in shares)
+        if number < 2:
+            return None
+        earliest = select(notices.c.message).where(due).order_by(notices.c.at, notices.c.id).limit(FIRST)
+        first = [Message.model_validate_json(text) for text in await connection.scalars(earliest)]
+        message = digest(now, shares, first)
+        place = Placed(channel, message, DIGEST, "", "", now, now, bundles=False, urgent=False)
+        row = _row(place) | {"state": SENDING, "members": number, "first_try_at": rfc3339(now)}
+        await connection.execute(insert(notices).values(row))
+        joined = {"state": BUNDLED, "bundle": message.id, "changed_at": rfc3339(now)}
+        await connection.execute(update(notices).where(due).values(joined))
+        return Outgoing(message, channel, number, 0, now, urgent=False)
+
+    async def sent(self, one: Outgoing, now: datetime) -> None:
+        """See the port."""
+        async with self._transaction() as connection:
+            done = {"state": SENT, "changed_at": rfc3339(now), "error": None}
+            await connection.execute(update(notices).where(_is(one.channel, one.message.id)).values(done))
+            await self._count(connection, one.channel, sent=one.members)
+
+    async def failed(self, one: Outgoing, now: datetime, why: str, again_at: datetime | None) -> None:
+        """See the port."""
+        state: dict[str, Any] = {"error": why, "tries": one.tries + 1, "changed_at": rfc3339(now)}
+        state |= {"state": DEAD} if again_at is None else {"state": WAITING, "due_at": rfc3339(again_at)}
+        async with self._transaction() as connection:
+            failed = update(notices).where(_is(one.channel, one.message.id))
+            await connection.execute(failed.values(**state, bundles=False))
+            await self._count(connection, one.channel, failed=1)
+
+    async def _count(self, connection: AsyncConnection, channel: str, sent: int = 0, failed: int = 0) -> None:
+        await connection.execute(self._make_channel, {"name": channel, "sent": 0, "failed": 0})
+        added = {"sent": channels.c.sent + sent, "failed": channels.c.failed + failed}
+        await connection.execute(update(channels).where(channels.c.name == channel).values(added))
+
+    async def forget(self, before: datetime) -> None:
+        """See the port."""
+        old = and_(notices.c.state.in_(_FINISHED), notices.c.changed_at < rfc3339(before))
+        async with self._transaction() as connection:
+            await connection.execute(delete(notices).where(old))
+
+    # ------------------------------------------------------------------ for operators
+
+    async def figures(self, now: datetime) -> list[ChannelFigures]:
+        """What became of the notices, by channel."""
+        waiting = func.sum(notices.c.members).filter(notices.c.state.in_((WAITING, SENDING)))
+        dead = func.sum(notices.c.members).filter(notices.c.state == DEAD)
+        overdue = func.min(func.coalesce(notices.c.first_try_at, notices.c.due_at)).filter(
+            or_(
+                notices.c.state == SENDING,
+                and_(notices.c.state == WAITING, notices.c.due_at < rfc3339(now)),
+                and_(notices.c.state == WAITING, notices.c.tries > 0),
+            )
+        )
+        states = select(notices.c.channel, waiting, dead, overdue).group_by(notices.c.channel)
+        async with self._transaction(owned=False) as connection:
+            counts = {row.name: row for row in await connection.execute(select(channels))}
+            found = {row[0]: row for row in await connection.execute(states)}
+        return [
+            ChannelFigures(
+                name,
+                counts[name].sent if name in counts else 0,
+                counts[name].failed if name in counts else 0,
+                int(found[name][1] or 0) if name in found else 0,
+                int(found[name][2] or 0) if name in found else 0,
+                _time(found[name][3]) if name in found else None,
+            )
+            for name in sorted({*counts, *found})
+        ]
+
+    async def dead(self, limit: int) -> list[DeadNotice]:
+        """The notices that were given up, the newest first."""
+        wanted = select(notices).where(notices.c.state == DEAD).order_by(notices.c.changed_at.desc())
+        async with self._transaction(owned=False) as connection:
+            rows = (await connection.execute(wanted.limit(limit))).mappings().all()
+        return [
+            DeadNotice(
+                row["channel"],
+                Message.model_validate_json(row["message"]),
+                row["tries"],
+                datetime.fromisoformat(row["changed_at"]),
+                row["error"],
+            )
+            for row in rows
+        ]
+
+    async def replay(self, ids: Sequence[str] | None, now: datetime) -> int:
+        """Send these notices again that were given up (None: all); returns how many there are."""
+        wanted = notices.c.state == DEAD
+        if ids is not None:
+            wanted = and_(wanted, notices.c.id.in_(ids))
+        again = {"state": WAITING, "due_at": rfc3339(now), "tries": 0, "first_try_at": None}
+        async with self._transaction(owned=False) as connection:
+            return (await connection.execute(update(notices).where(wanted).values(again))).rowcount
+
+    @asynccontextmanager
+    async def _transaction(self, *, owned: bool = True) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; if `owned`, only while this notifier is the one that works."""
+        with translated():
+            async with self._engine.connect() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                if owned:
+                    owner = await connection.scalar(select(notifier.c.owner).with_for_update())
+                    if owner != self.owner:
+                        raise Superseded("another notifier works now")
+                yield connection
+                await connection.commit()
+
+
+def _is(channel: str, id: str) -> Any:
+    return and_(notices.c.channel == channel, notices.c.id == id)
+
+
+def _row(one: Placed) -> dict[str, Any]:
+    return {
+        "channel": one.channel,
+        "id": one.message.id,
+        "name": one.name,
+        "place": one.place,
+        "runner_id": one.runner_id,
+        "state": WAITING,
+        "at": rfc3339(one.at),
+        "due_at": rfc3339(one.due_at),
+        "bundles": one.bundles,
+        "urgent": one.urgent,
+        "again": False,
+        "members": 1,
+        "message": one.message.model_dump_json(),
+        "tries": 0,
+    }
+
+
+def _watch_row(watch: Watch) -> dict[str, Any]:
+    return {
+        "key": watch.key,
+        "trigger": str(watch.trigger),
+        "since": rfc3339(watch.since),
+        "source_id": watch.source_id,
+        "task_id": watch.task_id,
+        "attempt": watch.attempt,
+        "runner_id": watch.runner_id,
+        "told_to": None if watch.told_to is None else json.dumps(watch.told_to),
+    }
+
+
+def _as_watch(row: Any) -> Watch:
+    return Watch(
+        Trigger.parse(row["trigger"]),
+        datetime.fromisoformat(row["since"]),
+        row["source_id"],
+        row["task_id"],
+        row["attempt"],
+        row["runner_id"],
+        None if row["told_to"] is None else tuple(json.loads(row["told_to"])),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None

@@ -1,0 +1,224 @@
+"""`towpath notifier`: tells channels what their rules ask for; `init`, `check`, `test`, `dead`, `replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.arguments.group import Group
+from infra.cli.arguments.options import OutputFormat, OutputOption
+from infra.cli.arguments.server_options import (
+    DataDirOption,
+    NatsPortOption,
+    NatsUrlOption,
+    installation_settings,
+    nats_failures,
+    part_settings,
+    server_settings,
+)
+
+if TYPE_CHECKING:
+    from infra.config.settings import Settings
+    from infra.notices.file import NotifyFile
+
+_MANY = 10_000
+
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    invoke_without_command=True,
+    help="Start the notifier, or look after it: init, check, test, dead, replay.",
+)
+
+
+@app.callback()
+def notifier(context: typer.Context, nats_url: NatsUrlOption = None, data_dir: DataDirOption = None) -> None:
+    """Start the notifier, which tells channels what their rules ask for."""
+    if context.invoked_subcommand is not None:
+        return
+    from infra.cli.commands.installation.servers import start
+    from infra.runtime.processes import run_notifier
+
+    start(run_notifier, part_settings(nats_url=nats_url, data_dir=data_dir))
+
+
+@app.command("init")
+def init(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to; default: TOWPATH_NOTIFY.")
+    ] = None,
+) -> None:
+    """Write a commented file of channels and rules, with a new secret; never over another."""
+    settings = server_settings(quiet=True)
+    from infra.cli.output.stderr import say
+    from infra.config.private_files import create_private
+    from infra.errors.cli_error import CliError, system_words
+    from infra.errors.exit_codes import Exit
+    from infra.notices.file import example
+
+    path = file or settings.notify
+    if path is None:
+        raise CliError("name the file to write, or set TOWPATH_NOTIFY to it", Exit.USAGE)
+    try:
+        with open(create_private(path), "w") as made:  # noqa: PTH123  a descriptor
+            made.write(example())
+    except FileExistsError:
+        raise CliError(f"{path} is there already, and stays as it is", Exit.CONFLICT) from None
+    except OSError as error:
+        raise CliError(system_words(error)) from None
+    say(f"wrote {path}: edit it, set TOWPATH_NOTIFY={path.absolute()}, and try `towpath notifier check`")
+
+
+@app.command("check")
+def check(
+    nats_url: NatsUrlOption = None,
+    nats_port: NatsPortOption = None,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Find the faults of the file; show what each rule would have sent of the last 1,000 events."""
+    settings = server_settings(quiet=True, nats_url=nats_url, nats_port=nats_port, data_dir=data_dir)
+    file = _file(settings)
+    import asyncio
+
+    from infra.cli.output.formats import Column, emit
+    from infra.cli.output.stderr import say
+    from infra.notices.trial import try_rules
+
+    say(f"{settings.notify}: no fault")
+    settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, quiet=True)
+    with nats_failures():
+        number, tried = asyncio.run(try_rules(settings, file.rules))
+    say(f"of the last {number} events, each rule would have sent:")
+    columns = (
+        Column("RULE", lambda one: str(one["rule"]), right=True),
+        Column("CHANNEL", lambda one: one["channel"]),
+        Column("EVENT", lambda one: one["event"]),
+        Column("SENT", lambda one: "?" if one["told"] is None else str(one["told"]), right=True),
+        Column("LAST", lambda one: one["last"] or "", wide=True),
+    )
+    emit(output, [one.as_json() for one in tried], columns)
+    if any(one.told is None for one in tried):
+        say("?: only running processes show it, not the log")
+
+
+@app.command("test")
+def try_channel(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Its name in the file.")],
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Send a test to a channel now, and show whether it was taken."""
+    settings = server_settings(quiet=True)
+    file = _file(settings)
+    import asyncio
+
+    from domain.ports.notices import NotSent
+    from infra.cli.output.formats import emit_one, print_data
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
+    from infra.errors.validator_messages import did_you_mean
+    from infra.notices.operators import send_test
+
+    found = file.channels.get(channel)
+    if found is None:
+        raise CliError(
+            f"{settings.notify} has no channel {channel!r}{did_you_mean(channel, file.channels)}: it has "
+            f"{', '.join(file.channels)}",
+            Exit.NOT_FOUND,
+        )
+    try:
+        message = asyncio.run(send_test(found))
+    except NotSent as error:
+        raise CliError(f"{channel} did not take it: {error}") from None
+    if output is OutputFormat.TABLE:
+        print_data(f"{channel} has taken the test {message.id}")
+    else:
+        emit_one(output, {"channel": channel, "id": message.id}, ())
+
+
+@app.command("dead")
+def dead(
+    limit: Annotated[int, typer.Option(min=1, max=_MANY, help="Show at most this many.")] = 100,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """List the notices that no try could send, the newest first."""
+    settings = server_settings(quiet=True, data_dir=data_dir)
+    import asyncio
+
+    from domain.errors import Busy
+    from infra.cli.output.formats import Column, emit
+    from infra.errors.cli_error import CliError
+    from infra.notices.operators import given_up
+
+    try:
+        found = asyncio.run(given_up(settings, limit))
+    except Busy as error:
+        raise CliError(error.detail) from None
+    rows = [
+        {
+            "id": one.message.id,
+            "channel": one.channel,
+            "at": one.at.isoformat(),
+            "tries": one.tries,
+            "why": one.why,
+            "text": one.message.notice.text,
+        }
+        for one in found
+    ]
+    columns = (
+        Column("ID", lambda one: one["id"]),
+        Column("CHANNEL", lambda one: one["channel"]),
+        Column("TRIES", lambda one: str(one["tries"]), right=True),
+        Column("WHY", lambda one: one["why"], wide=True),
+        Column("NOTICE", lambda one: one["text"].splitlines()[0], wide=True),
+    )
+    emit(output, rows, columns)
+
+
+@app.command("replay")
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of `dead`.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that were given up.", show_default=False)
+    ] = False,
+    data_dir: DataDirOption = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Let the notifier send notices again that it has given up."""
+    settings = server_settings(quiet=True, data_dir=data_dir)
+    import asyncio
+
+    from domain.errors import Busy
+    from infra.cli.output.formats import emit_one, print_data
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
+    from infra.notices.operators import send_again
+    from infra.plural import counted
+
+    if bool(ids) == everything:
+        raise CliError("name the notices, as `towpath notifier dead` shows them, or give --all", Exit.USAGE)
+    try:
+        number = asyncio.run(send_again(settings, ids if not everything else None))
+    except Busy as error:
+        raise CliError(error.detail) from None
+    if not number and ids:
+        raise CliError("none of them was given up: `towpath notifier dead` lists those", Exit.NOT_FOUND)
+    if output is OutputFormat.TABLE:
+        print_data(f"{counted(number, 'notice')} will be sent again")
+    else:
+        emit_one(output, {"replayed": number}, ())
+
+
+def _file(settings: Settings) -> NotifyFile:
+    """The checked file; each fault on a line of its own."""
+    from infra.errors.cli_error import CliError
+    from infra.errors.exit_codes import Exit
+    from infra.notices.file import NotifyFileError, load_notify_file
+
+    try:
+        return load_notify_file(settings)
+    except NotifyFileError as error:
+        raise CliError(str(error), Exit.USAGE) from None

@@ -1,0 +1,72 @@
+"""Checks of the notifier, where one is configured: its file, whether it works, and what it could not send."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from adapters.notices.store import SqlNoticeState
+from domain.errors import Busy
+from infra.doctor.examination import Examination
+from infra.doctor.finding import Finding, ok, problem, warning
+from infra.notices.file import NotifyFileError, load_notify_file
+from infra.notices.notifier import open_notice_database
+from infra.plural import counted
+
+LATE_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+_START = "start `towpath notifier`, or `towpath up` with TOWPATH_NOTIFY set; what is due is sent then"
+
+
+async def notices(about: Examination) -> list[Finding]:
+    """The file of TOWPATH_NOTIFY, a notifier that works, and notices that wait or were given up."""
+    settings = about.settings
+    if settings.notify is None:
+        return []
+    try:
+        load_notify_file(settings)
+    except NotifyFileError as error:
+        advice = "mend the file; `towpath notifier check` looks at it again"
+        return [problem("notifier", "; ".join(str(error).splitlines()), advice)]
+    url = settings.notices_url
+    if url.get_backend_name() == "sqlite" and not await asyncio.to_thread(Path(url.database or "").exists):
+        return [problem("notifier", "none has ever worked here", _START)]
+    engine = open_notice_database(settings)
+    try:
+        return await _examined(about, SqlNoticeState(engine, ""))
+    except Busy as error:
+        return [problem("notifier", "its state cannot be read", error.detail)]
+    finally:
+        await engine.dispose()
+
+
+async def _examined(about: Examination, state: SqlNoticeState) -> list[Finding]:
+    findings = []
+    figures = await state.figures(about.now())
+    for one in figures:
+        late = (about.now() - one.oldest).total_seconds() if one.oldest is not None else 0.0
+        if late > LATE_SECONDS:
+            found = f"{counted(one.waiting, 'notice')} not sent, the first for {late:.0f} s"
+            advice = f"see the notifier's log lines; `towpath notifier test {one.channel}` tries the receiver"
+            findings.append(warning(f"channel {one.channel}", found, advice))
+        if one.dead:
+            advice = "see `towpath notifier dead`, then `towpath notifier replay --all`"
+            found = f"{counted(one.dead, 'notice')} given up"
+            findings.append(problem(f"channel {one.channel}", found, advice))
+    if not await _works(about, state):
+        return [*findings, problem("notifier", "none works", _START)]
+    sent = sum(one.sent for one in figures)
+    return [*findings, ok("notifier", f"one works; {counted(sent, 'notice')} sent so far")]
+
+
+async def _works(about: Examination, state: SqlNoticeState) -> bool:
+    """Whether a notifier raises its count."""
+    seen = await state.standing()
+    if seen.owner is None:
+        return False
+    deadline = asyncio.get_running_loop().time() + about.patience.asked_seconds
+    while asyncio.get_running_loop().time() < deadline:
+        if await state.standing() != seen:
+            return True
+        await asyncio.sleep(LOOK_SECONDS)
+    return False

@@ -1,0 +1,4 @@
+"""The notifier put together, and what its commands do: `trial.py` for `check`, `operators.py` for the rest.
+
+Start with `notifier.py`. `file.py` reads and checks the file of channels and rules.
+"""
