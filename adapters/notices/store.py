@@ -3,6 +3,8 @@
 A step of the log is one transaction with everything that it leads to, so a crash leaves all or nothing of it.
 Every change first checks, under a lock that lasts until the commit, that this notifier is still the one that
 works; so of two, only one ever sends.
+
+No transaction is cut off by a cancellation: the driver of SQLite may then never answer again.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from adapters.notices.tables import (
 from adapters.read_model.database import make_tables
 from adapters.read_model.errors import translated
 from domain.identifiers import LogSeq
+from domain.lifecycle.asyncio_tasks import uncut
 from domain.log.position import Position
 from domain.notices.digest import FIRST, Share, digest
 from domain.notices.message import Message
@@ -55,6 +58,7 @@ DIGEST = "digest"
 _FINISHED = (SENT, DEAD, BUNDLED, UNSURE)
 
 
+@uncut
 async def create_notice_tables(engine: AsyncEngine) -> None:
     """Create the tables that are missing; any number of processes may call it concurrently."""
 
@@ -82,12 +86,14 @@ class SqlNoticeState:
 
     # ------------------------------------------------------------------ who works
 
+    @uncut
     async def standing(self) -> Standing:
         """See the port."""
         async with self._transaction(owned=False) as connection:
             row = (await connection.execute(select(notifier.c.owner, notifier.c.beat))).one()
             return Standing(row.owner, row.beat)
 
+    @uncut
     async def take(self, seen: Standing) -> bool:
         """See the port."""
         async with self._transaction(owned=False) as connection:
@@ -95,11 +101,13 @@ class SqlNoticeState:
             taken = update(notifier).where(same).values(owner=self.owner, beat=seen.beat + 1)
             return (await connection.execute(taken)).rowcount == 1
 
+    @uncut
     async def beat(self) -> None:
         """See the port."""
         async with self._transaction() as connection:
             await connection.execute(update(notifier).values(beat=notifier.c.beat + 1))
 
+    @uncut
     async def leave(self) -> None:
         """See the port."""
         async with self._transaction() as connection:
@@ -107,6 +115,7 @@ class SqlNoticeState:
 
     # ------------------------------------------------------------------ from the log
 
+    @uncut
     async def start(self, now: datetime) -> Start:
         """See the port."""
         async with self._transaction() as connection:
@@ -128,6 +137,7 @@ class SqlNoticeState:
             {channel: datetime.fromisoformat(end) for channel, end in windows},
         )
 
+    @uncut
     async def record(self, step: Step) -> None:
         """See the port."""
         async with self._transaction() as connection:
@@ -149,6 +159,7 @@ class SqlNoticeState:
 
     # ------------------------------------------------------------------ sending
 
+    @uncut
     async def next(self, channel: str, now: datetime) -> Outgoing | None:
         """See the port."""
         due = and_(notices.c.channel == channel, notices.c.state == WAITING, notices.c.due_at <= rfc3339(now))
@@ -192,6 +203,7 @@ class SqlNoticeState:
         await connection.execute(update(notices).where(due).values(joined))
         return Outgoing(message, channel, number, 0, now, urgent=False)
 
+    @uncut
     async def sent(self, one: Outgoing, now: datetime) -> None:
         """See the port."""
         async with self._transaction() as connection:
@@ -199,6 +211,7 @@ class SqlNoticeState:
             await connection.execute(update(notices).where(_is(one.channel, one.message.id)).values(done))
             await self._count(connection, one.channel, sent=one.members)
 
+    @uncut
     async def failed(self, one: Outgoing, now: datetime, why: str, again_at: datetime | None) -> None:
         """See the port."""
         state: dict[str, Any] = {"error": why, "tries": one.tries + 1, "changed_at": rfc3339(now)}
@@ -213,6 +226,7 @@ class SqlNoticeState:
         added = {"sent": channels.c.sent + sent, "failed": channels.c.failed + failed}
         await connection.execute(update(channels).where(channels.c.name == channel).values(added))
 
+    @uncut
     async def forget(self, before: datetime) -> None:
         """See the port."""
         old = and_(notices.c.state.in_(_FINISHED), notices.c.changed_at < rfc3339(before))
@@ -221,6 +235,7 @@ class SqlNoticeState:
 
     # ------------------------------------------------------------------ for operators
 
+    @uncut
     async def figures(self, now: datetime) -> list[ChannelFigures]:
         """What became of the notices, by channel."""
         waiting = func.sum(notices.c.members).filter(notices.c.state.in_((WAITING, SENDING)))
@@ -248,6 +263,7 @@ class SqlNoticeState:
             for name in sorted({*counts, *found})
         ]
 
+    @uncut
     async def dead(self, limit: int) -> list[DeadNotice]:
         """The notices that were given up, the newest first."""
         wanted = select(notices).where(notices.c.state == DEAD).order_by(notices.c.changed_at.desc())
@@ -264,6 +280,7 @@ class SqlNoticeState:
             for row in rows
         ]
 
+    @uncut
     async def replay(self, ids: Sequence[str] | None, now: datetime) -> int:
         """Send these notices again that were given up (None: all); returns how many there are."""
         wanted = notices.c.state == DEAD

@@ -1,4 +1,4 @@
-"""Cancels asyncio tasks until they have ended.
+"""Cancels asyncio tasks until they have ended, or lets one end first.
 
 One `cancel` may be lost: `asyncio.wait_for` of Python 3.11, which nats-py uses, drops it if its awaitable
 ends at the same moment, as everything does when a connection breaks.
@@ -7,10 +7,13 @@ ends at the same moment, as everything does when a connection breaks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 AGAIN_SECONDS = 0.5
+Params = ParamSpec("Params")
+Answer = TypeVar("Answer")
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -30,3 +33,23 @@ async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+def uncut(work: Callable[Params, Awaitable[Answer]]) -> Callable[Params, Coroutine[Any, Any, Answer]]:
+    """Make `work`, which must be bounded in time, run to its end; a cancellation takes effect after it."""
+
+    @wraps(work)
+    async def whole(*args: Params.args, **kwargs: Params.kwargs) -> Answer:
+        task = asyncio.ensure_future(work(*args, **kwargs))
+        canceled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                canceled = error
+        if canceled is not None:
+            await asyncio.gather(task, return_exceptions=True)
+            raise canceled
+        return task.result()
+
+    return whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -215,3 +216,15 @@ async def test_tables_are_made_once(url: str, state: SqlNoticeState, open_state:
     other = open_state("two")
     await create_notice_tables(other._engine)
     assert await other.standing() == Standing("one", 1)
+
+
+async def test_a_cancellation_cuts_no_transaction_off(state: SqlNoticeState) -> None:
+    before = (await state.standing()).beat
+    for number in range(30):
+        beating = asyncio.create_task(state.beat())
+        for _ in range(number):
+            await asyncio.sleep(0)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+    after = (await state.standing()).beat
+    assert before < after <= before + 30
