@@ -354,4 +354,8 @@ async def test_killed_at_any_step_nothing_is_lost_and_what_comes_twice_is_marked
     about = [one.notice["again"] for one in notices.ops.received if one.event["subject"] == task_id]
     assert about == {"marked": [True], "answered": [False, True]}.get(step, [False])
     assert not notices.ops.received[-1].notice["again"]
-    assert {one.sent for one in await notices.state.figures(now())} == {2}
+
+    async def settled() -> bool:
+        return [one.sent for one in await notices.state.figures(now())] == [2]
+
+    await eventually(settled, DEADLINE)
