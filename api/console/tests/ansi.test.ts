@@ -24,6 +24,11 @@ describe("terminal", () => {
     ]);
   });
 
+  it("leaves out what chooses a character set, saves the cursor, or is for another device", () => {
+    const text = `a${ESC}(B${ESC}[mb${ESC}7${ESC}8${ESC}=${ESC}>${ESC}#8c${ESC}Pq#0~~${ESC}\\d${ESC}_hidden${ESC}\\e`;
+    expect(pieces(text).map((one) => one.text).join("")).toBe("abcde");
+  });
+
   it("reads colours of 256 and of 24 bits as nothing more", () => {
     expect(pieces(`${ESC}[38;5;196ma${ESC}[38;2;1;2;3mb${ESC}[48;5;1;1mc`).map((one) => one.style)).toEqual(["", "", "ansi-bold"]);
   });
@@ -38,7 +43,7 @@ describe("terminal", () => {
   });
 
   it("stays fast on what is made to be slow", () => {
-    const text = `${ESC}]`.repeat(4000) + `${ESC}[`.repeat(4000) + "[".repeat(100_000);
+    const text = `${ESC}]`.repeat(4000) + `${ESC}[`.repeat(4000) + "[".repeat(100_000) + `${ESC}P`.repeat(4000) + `${ESC} `.repeat(4000) + " ".repeat(100_000);
     const began = performance.now();
     pieces(text);
     expect(performance.now() - began).toBeLessThan(5000);

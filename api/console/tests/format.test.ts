@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { ago, bytes, clockTime, commandLine, count, duration, plural, shortId } from "../src/lib/format";
 
@@ -47,4 +48,21 @@ it("writes sizes, ids and numbers of things", () => {
 it("writes commands as a shell takes them", () => {
   expect(commandLine(["make", "-j2", "all"])).toBe("make -j2 all");
   expect(commandLine(["sh", "-c", "echo it's $HOME", ""])).toBe(`sh -c 'echo it'\\''s $HOME' ''`);
+});
+
+const HOSTILE = [
+  "$(touch x) `touch y` \\ ' \" ! * ? ~ # ; & |\n\tend",
+  "x\u0003\ntouch z\n\u001b[201~\u007f it's \\u0041",
+  "a\u202eb\u200b\u{e0072}'\u009b\r\nend",
+  "-n",
+  "",
+];
+
+it.each(HOSTILE)("writes %j so that bash reads it as it was", (text) => {
+  const line = commandLine(["printf", "%s|", text, "end"]);
+  expect(execFileSync("bash", ["--norc", "-c", line], { encoding: "utf-8", env: { LC_ALL: "C.UTF-8" } })).toBe(`${text}|end|`);
+});
+
+it.each(HOSTILE)("writes %j without a character that a terminal obeys when it is pasted", (text) => {
+  expect(commandLine(["echo", text])).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e\u200b\u{e0072}]/u);
 });

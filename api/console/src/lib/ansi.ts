@@ -7,8 +7,9 @@ export interface Piece {
   style: string;
 }
 
-// CSI and OSC sequences, and a lone escape of two characters
-const ESCAPE = /\u001b(?:\[([0-?]*)[ -/]*([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
+// CSI, OSC and other strings, and escapes of few characters, such as those that choose a character set
+const ESCAPE =
+  /\u001b(?:\[([0-?]*)[ -/]*([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[PX^_][^\u001b]*\u001b\\|[ -/]+[0-~]|[0-Z\\^-~])/g;
 
 /** `text` as pieces, and the style in which the text after it begins. Sequences that move the cursor or set titles are left out. */
 export function terminal(text: string, start: Style = PLAIN): { pieces: Piece[]; end: Style } {

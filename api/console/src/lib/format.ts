@@ -1,4 +1,5 @@
 // How times, durations and numbers are written. Pure, so that tests can call it.
+import { escaped } from "./safe_text";
 
 const THIN = "\u202f";
 
@@ -63,9 +64,10 @@ export function commandLine(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoted(word))).join(" ");
 }
 
-/** A text as one word of a shell, whatever it holds. */
+/** A text as one word of a shell, whatever it holds. A terminal into which it is pasted obeys no character of it. */
 export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  if (escaped(text) === text) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${escaped(text.replace(/[\\']/g, "\\$&"))}'`;
 }
 
 /** As a sentence begins. */
