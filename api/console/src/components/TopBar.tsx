@@ -2,6 +2,7 @@ import { now } from "../lib/clock";
 import { connection } from "../lib/connection";
 import { clockTime, duration } from "../lib/format";
 import { link } from "../lib/feed/feed";
+import { say } from "../lib/messages";
 import { shown } from "../lib/safe_text";
 import { logOut, session } from "../lib/session";
 import { nextTheme, theme } from "../lib/theme";
@@ -79,7 +80,7 @@ function Actor() {
       <div class="popup">
         <p class="dim">Events name you as</p>
         <p class="mono">{shown(who.actor)}</p>
-        <button type="button" class="button" onClick={() => void logOut()}>
+        <button type="button" class="button" onClick={() => void logOut().catch((error: Error) => say(`You are still logged in: ${error.message}`, "bad"))}>
           Log out
         </button>
       </div>

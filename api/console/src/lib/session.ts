@@ -2,6 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { ROLES } from "../generated/roles";
 import { get, loginNeeded, post, remove, type Schemas } from "./api";
+import { ROOT } from "./router";
 
 export type Session = Schemas["SessionRead"];
 export type Operation = keyof typeof ROLES;
@@ -35,8 +36,15 @@ export async function logIn(token: string): Promise<void> {
   logins.value += 1;
 }
 
+/** Other tabs of this browser hear by it that somebody has logged out. */
+const tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel(`towpath session ${ROOT}`);
+if (tabs !== null) tabs.onmessage = () => location.reload();
+
+/** Forget the cookie, and in every tab also what is shown, and the streams that were opened with it. */
 export async function logOut(): Promise<void> {
   await remove("/session", {});
   session.value = null;
   loginNeeded.value = true;
+  tabs?.postMessage("logged out");
+  location.reload();
 }

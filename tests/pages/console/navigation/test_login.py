@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.pages.conftest import TOKENS
-from tests.pages.console.conftest import Opener, as_operator
+from tests.pages.console.conftest import Opener, as_operator, until
 from tests.support.towpath import Up
 
 pytestmark = pytest.mark.pages
@@ -42,6 +45,37 @@ def test_the_login_stands_over_the_page_and_lets_each_tab_in(guarded: Up, screen
     page.get_by_role("button", name="Log out").click()
     expect(dialog).to_be_visible()
     assert window.context.cookies() == []
+
+
+def test_a_logout_leaves_nothing_to_see_in_any_tab_and_no_stream(guarded: Up, screen: Opener) -> None:
+    as_operator(guarded, "POST", "/tasks", {"command": ["true"], "title": "not for the next one"})
+    window = screen(guarded)
+    window.expected.append("401")
+    page = window.open("/tasks")
+    window.log_in("operator")
+    other = window.context.new_page()
+    other.goto(f"{guarded.url}/console/log")
+    for tab in (page, other):
+        expect(tab.locator("main")).to_contain_text("not for the next one")
+    answer = window.context.new_page()
+    answer.goto(f"{guarded.url}/tasks")
+    assert "not for the next one" in answer.content()
+    answer.goto(f"{guarded.url}/docs")
+    page.bring_to_front()
+    page.locator(".actor summary").click()
+    page.get_by_role("button", name="Log out").click()
+    for tab in (page, other):
+        expect(tab.get_by_role("dialog", name="Log in to Towpath")).to_be_visible()
+        expect(tab.locator("main")).not_to_contain_text("not for the next one")
+    until(page, lambda: live_streams(guarded) == 0)
+    answer.go_back()
+    assert "not for the next one" not in answer.content()
+
+
+def live_streams(up: Up) -> float:
+    headers = {"Authorization": f"Bearer {TOKENS['operator']}"}
+    text = httpx.get(f"{up.url}/metrics", headers=headers, timeout=30).text
+    return float(re.findall(r"^towpath_live_streams ([0-9.]+)$", text, re.MULTILINE)[0])
 
 
 @pytest.mark.parametrize("role", list(TOKENS))
