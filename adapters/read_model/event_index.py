@@ -53,12 +53,13 @@ def as_seqs(
     rows: Iterable[Sequence[Any]], after: LogSeq, before: LogSeq, limit: int, *, newest: bool
 ) -> EventSeqs:
     """The first or the newest `limit` sequences from the rows of `seqs_of`."""
-    position, found = LogSeq(0), list[LogSeq]()
-    for block, offsets in rows:
-        if not offsets:
-            position = LogSeq(block)
-        for start in range(0, len(offsets), DIGITS):
-            seq = LogSeq(block * BLOCK + int(offsets[start : start + DIGITS]))
-            if after < seq < before:
-                found.append(seq)
+    every = [(block, offsets) for block, offsets in rows]
+    position = next((LogSeq(seq) for seq, offsets in every if not offsets), LogSeq(0))
+    found, last = list[LogSeq](), -1
+    for block, offsets in sorted((one for one in every if one[1]), reverse=newest):
+        if len(found) >= limit and block != last:
+            break  # common events: most rows are not needed
+        last = block
+        seqs = (block * BLOCK + int(offsets[at : at + DIGITS]) for at in range(0, len(offsets), DIGITS))
+        found += [LogSeq(seq) for seq in seqs if after < seq < before]
     return EventSeqs(sorted(found, reverse=newest)[:limit], position)
