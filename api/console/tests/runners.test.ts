@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Runner, countdown, forgetBar, leaseLeft, needyFirst } from "../src/lib/runners";
+import { type Runner, countdown, leaseLeft, needyFirst } from "../src/lib/runners";
 
 const at = (second: number) => `2026-01-01T00:00:${String(second).padStart(2, "0")}Z`;
 const moment = (second: number) => Date.parse(at(second));
@@ -16,13 +16,6 @@ it("counts down to what happens next", () => {
 it("knows how much of a lease is left", () => {
   expect([0, 3, 15, 59].map((second) => leaseLeft(runner("alive"), moment(second)))).toEqual([1, 0.8, 0, 0]);
   expect(leaseLeft(runner("alive", { lease_until: at(0) }), moment(0))).toBe(0);
-});
-
-it("tells what has to come before a lost runner is forgotten", () => {
-  const held = [{ task_id: "t", attempt: 1 }];
-  expect(forgetBar({ awaiting_operator: [], running_attempts: [] })).toBeNull();
-  expect(forgetBar({ awaiting_operator: held, running_attempts: held })).toContain("release its locks");
-  expect(forgetBar({ awaiting_operator: [], running_attempts: held })).toContain("wait until its tasks have ended");
 });
 
 it("puts first what needs a person", () => {

@@ -19,12 +19,6 @@ export function countdown(runner: Times, now: number): string {
   return `lease ${duration(Date.parse(runner.lease_until) - now)}`;
 }
 
-/** Why a lost runner cannot be forgotten yet, and what has to come first; null: it can. */
-export function forgetBar({ awaiting_operator, running_attempts }: Pick<Runner, "awaiting_operator" | "running_attempts">): string | null {
-  if (awaiting_operator.length > 0) return "to forget it, release its locks first";
-  return running_attempts.length > 0 ? "to forget it, wait until its tasks have ended" : null;
-}
-
 const ORDER: Record<Runner["state"], number> = { lost: 0, suspected: 1, alive: 2 };
 
 /** Those that need a person first: kept locks, ids used twice, then lost, suspected and alive ones, by id. */

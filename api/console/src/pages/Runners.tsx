@@ -13,7 +13,7 @@ import { useTitleFocus } from "../lib/focus";
 import { count, plural } from "../lib/format";
 import { useResource } from "../lib/resource";
 import { at, place } from "../lib/router";
-import { type Runner, countdown, forgetBar, leaseLeft, needyFirst } from "../lib/runners";
+import { type Runner, countdown, leaseLeft, needyFirst } from "../lib/runners";
 import { shown } from "../lib/safe_text";
 import { type Titles, loadTitles } from "../lib/titles";
 
@@ -183,7 +183,7 @@ function Notes({ runner, titles }: { runner: Runner; titles: Titles }) {
         {kept && (
           <div class="note">
             <strong>Locks wait for an operator.</strong> Make sure that no process of these tasks runs any more, then{" "}
-            <Link to="/locks">release them</Link>:
+            <Link to="/locks">release them</Link>; after that, the runner can be forgotten.
             <Held of={runner.awaiting_operator} titles={titles} />
           </div>
         )}
@@ -193,8 +193,8 @@ function Notes({ runner, titles }: { runner: Runner; titles: Titles }) {
 }
 
 function Forget({ runner, press }: { runner: Runner; press: () => void }) {
-  const bar = forgetBar(runner);
-  if (bar !== null) return <small class="dim">{bar}</small>;
+  if (runner.awaiting_operator.length > 0) return null; // the note beneath tells what has to come first
+  if (runner.running_attempts.length > 0) return <small class="dim">its tasks end first</small>;
   return <PermittedButton operation="DELETE /runners/{runner_id}" label="Forget…" name={`Forget ${shown(runner.id)}`} press={press} />;
 }
 

@@ -50,7 +50,7 @@ def test_a_runner_is_lost_its_lock_freed_and_it_is_forgotten(fleet: Fleet, scree
     runner.kill()
     expect(host.locator("[data-runner-state=lost]")).to_be_visible()
     expect(host).to_contain_text("Locks wait for an operator")
-    expect(host).to_contain_text("release its locks first")
+    expect(host).to_contain_text("after that, the runner can be forgotten")
     expect(host.get_by_role("button")).to_have_count(0)
 
     window.open("/locks/kept")
