@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, RowMapping, Select, func, select
 
-from adapters.read_model.rows import HOLD, RELEASED
 from adapters.read_model.tables import grants, tasks
+from adapters.read_model.writing.rows import HOLD, RELEASED
 from domain.identifiers import TaskId, WorkspaceId
 from domain.log.events import RetryPolicy
 from domain.protocol import rfc3339

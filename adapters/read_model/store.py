@@ -28,7 +28,7 @@ from adapters.read_model.queries import (
 )
 from adapters.read_model.tables import positions, status_counts, tasks
 from adapters.read_model.task_search import COUNT_EXAMINED, EXAMINED, TaskSearch, cursor_at, search_of
-from adapters.read_model.writer import batch_writer
+from adapters.read_model.writing.writer import batch_writer
 from domain.identifiers import LogSeq, RunnerId, TaskId, WorkspaceId
 from domain.log.position import Position
 from domain.log.record import Recorded

@@ -11,8 +11,8 @@ from string import ascii_lowercase, ascii_uppercase
 
 from sqlalchemy import ColumnElement, func, select
 
-from adapters.read_model.rows import storable
 from adapters.read_model.tables import task_labels, tasks
+from adapters.read_model.writing.rows import storable
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
 from domain.runners.runner_key import is_shown_id

@@ -33,7 +33,6 @@ from sqlalchemy import (
     union_all,
 )
 
-from adapters.read_model.rows import storable
 from adapters.read_model.tables import (
     END_OF_ID,
     EXIT_IS_ERROR,
@@ -43,6 +42,7 @@ from adapters.read_model.tables import (
     tasks,
 )
 from adapters.read_model.task_conditions import BEHIND_EVERY_DIGIT, of_runner, others_of
+from adapters.read_model.writing.rows import storable
 from domain.errors import Invalid
 from domain.identifiers import check_task_id
 from domain.ports.read_model import TaskFilter

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from adapters.event_store.reading.raw_reader import StoredBytes
-from adapters.read_model.claim_rows import change_claim, lock_changes, task_changes
-from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
+from adapters.read_model.writing.claim_rows import change_claim, lock_changes, task_changes
+from adapters.read_model.writing.rows import LOCK_FACTS, TASK_FACTS, created_row, leave_queue
 from domain.errors import Invalid
 from domain.evidence.held_paths import HeldPaths
 from domain.evidence.history_rules import (

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from adapters.read_model.rows import Row
+from adapters.read_model.writing.rows import Row
 from domain.evidence.task_trace import TaskTrace
 from domain.identifiers import TaskId
 from domain.task.transitions import Status

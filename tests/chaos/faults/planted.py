@@ -63,7 +63,7 @@ def lost_outbox_row() -> None:
 
 def skipping_fold() -> None:
     """A read model that passes over some messages."""
-    from adapters.read_model.rows import TASK_FACTS
+    from adapters.read_model.writing.rows import TASK_FACTS
 
     fold = TASK_FACTS["running"]
 

@@ -10,9 +10,9 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from adapters.event_store.codec import encode
-from adapters.read_model.claim_rows import ClaimRows
-from adapters.read_model.fold import Batch
-from adapters.read_model.kept_judge import Judged
+from adapters.read_model.writing.claim_rows import ClaimRows
+from adapters.read_model.writing.fold import Batch
+from adapters.read_model.writing.kept_judge import Judged
 from domain.locks.claims import FIRST_CHAIN, LockFact, Owed
 from domain.locks.judging import Judge
 from domain.locks.table import LockTable

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from adapters.read_model.claim_rows import ClaimRows
-from adapters.read_model.kept_judge import Judged
-from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
+from adapters.read_model.writing.claim_rows import ClaimRows
+from adapters.read_model.writing.kept_judge import Judged
+from adapters.read_model.writing.rows import LOCK_FACTS, TASK_FACTS, Row, created_row, leave_queue, storable
 from domain.identifiers import LogSeq, TaskId
 from domain.locks.judging import CHANGING, Judge
 from domain.log.payloads import CreatedPayload, LockPayload

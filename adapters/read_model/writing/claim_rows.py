@@ -6,7 +6,7 @@ known from before.
 
 from __future__ import annotations
 
-from adapters.read_model.rows import Row
+from adapters.read_model.writing.rows import Row
 from domain.locks.claims import Key
 from domain.log.payloads import BoundPayload, DispatchedPayload, LockPayload, RefusedPayload, ReleasedPayload
 from domain.log.record import Recorded

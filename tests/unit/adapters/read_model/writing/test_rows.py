@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.read_model.rows import LOCK_FACTS, TASK_FACTS
+from adapters.read_model.writing.rows import LOCK_FACTS, TASK_FACTS
 from domain.log.events import EVENTS
 
 

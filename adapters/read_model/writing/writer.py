@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.read_model.claim_rows import BOUND
 from adapters.read_model.database import TASKS_POSITION
 from adapters.read_model.event_index import index_rows
-from adapters.read_model.fold import NEEDED, Batch
-from adapters.read_model.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from adapters.read_model.tables import event_index, grants, status_counts, task_labels, tasks
+from adapters.read_model.writing.claim_rows import BOUND
+from adapters.read_model.writing.fold import NEEDED, Batch
+from adapters.read_model.writing.kept_judge import LOAD_CLAIMS, LOAD_REGISTRATIONS, KeptJudge, loaded
 from domain.identifiers import LogSeq
 from domain.log.record import Recorded
 
