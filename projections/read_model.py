@@ -26,7 +26,7 @@ from projections.folding.log_head import RETRY_SECONDS, end_of_log
 from projections.folding.snapshots import patiently
 
 BATCH_EVENTS = 1000
-AHEAD_EVENTS = 4000
+AHEAD_EVENTS = 2000
 PACE_SECONDS = 0.02
 """From one transaction to the next while events come singly: those that come meanwhile share one."""
 NEW_LEADER_SECONDS = 15.0
