@@ -86,7 +86,7 @@ class Follower:
         """At a heartbeat: read those attempts again whose last event is another one than was read.
 
         One request asks for many of them. It goes two heartbeats back, since a read right after an event may
-        be stale.
+        be stale. What a replica that lags by more does not tell is read after IDLE_SECONDS.
         """
         if not self._watches:
             return
