@@ -73,7 +73,7 @@ def test_a_runner_is_found_and_marked_on_its_page(up: Up, task: str, screen: Ope
     runner = up.get("/runners")["items"][0]["id"]
     typed(page, runner)
     picks(page, runner)
-    expect(page.locator("tr.chosen")).to_contain_text(runner)
+    expect(page.locator("main [aria-current]")).to_contain_text(runner)
 
 
 def test_a_number_leads_to_the_page_as_of_that_sequence(up: Up, task: str, screen: Opener) -> None:
