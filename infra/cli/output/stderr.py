@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sys
-import unicodedata
 from typing import TextIO
 
-_STEERING = frozenset({"Cc", "Cf", "Zl", "Zp"})
+from domain.validation.outside_text import STEERING
+
+_STEERING = re.compile(f"[\\t\\n{STEERING.pattern.removeprefix('[')}")
 
 
 def say(text: str) -> None:
@@ -65,10 +67,8 @@ def say_done(text: str) -> None:
 
 
 def plain(text: str, keep: str = "") -> str:
-    """`text` without control characters other than `keep`: foreign data must not control the terminal.
+    """`text` with a blank for each control or hidden character other than `keep`.
 
-    Line and paragraph separators are removed too: they break a table's row.
+    Foreign data must not control the terminal, break a table's row, or say what is not drawn.
     """
-    return "".join(
-        " " if unicodedata.category(char) in _STEERING and char not in keep else char for char in text
-    )
+    return _STEERING.sub(lambda found: found[0] if found[0] in keep else " ", text)

@@ -20,7 +20,7 @@ from infra.nats.consumers import CONSUMERS
 
 COMPOSE = sorted(DEPLOYMENT.glob("compose*.yaml"))
 SETTINGS = {env_name(field) for field in Settings.model_fields}
-PARTS = {"api", "projector", "runner"}
+PARTS = {"api", "projector", "runner", "notifier"}
 
 
 def services(path: Path) -> dict[str, dict[str, Any]]:

@@ -37,7 +37,7 @@ def test_the_time_of_jobs_that_have_ended_is_theirs_and_not_the_runners() -> Non
     with _runner_with_an_ended_job():
         after = seconds_by_part(os.getpid())
 
-    assert after[JOBS] - before.get(JOBS, 0.0) >= 0.2
+    assert round(after[JOBS] - before.get(JOBS, 0.0), 2) >= 0.2  # a sum of ticks of 0.01 s
     assert "runner" in after
     assert "up" in after
 
