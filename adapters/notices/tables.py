@@ -1,8 +1,8 @@
 """Tables of the notifier, in SQLite or PostgreSQL.
 
 What was told cannot be read from the log, so these tables are in a file (`notices.db`) or a schema of their
-own, which no rebuild of the read model drops (docs/adr/0080-what-was-told-is-kept-apart.md). A changed table
-is migrated. Times are stored as RFC 3339 text, which sorts.
+own, which no rebuild of the read model drops (docs/adr/0080-what-was-told-is-kept-apart.md). Nothing changes
+them yet: a version that does has to migrate them. Times are stored as RFC 3339 text, which sorts.
 """
 
 from __future__ import annotations
