@@ -39,22 +39,44 @@ def fitted(answer: dict[str, Any]) -> dict[str, Any]:
     lines = str(answer.get(_OUTPUT, "")).split("\r")
     output = {_OUTPUT: "\r".join(map(visible, lines))} if _OUTPUT in answer else {}
     rest = {name: value for name, value in answer.items() if name != _OUTPUT}
+    shown: dict[str, Any] = {"left_out": "all of it is too long: ask for less"}
     for items, chars in _ROOM:
-        shown = {name: _shortened(value, items, chars) for name, value in rest.items()}
+        try:
+            shown = _Shortening(items, chars).of(rest)
+        except _TooLong:
+            continue
         if len(json.dumps(shown, ensure_ascii=False)) <= ANSWER_CHARS:
             break
     return {**shown, **output}
 
 
-def _shortened(value: Any, items: int, chars: int) -> Any:
-    if isinstance(value, str):
-        return cut(visible(value), chars)
-    if isinstance(value, dict):
-        return {visible(name): _shortened(one, items, chars) for name, one in value.items()}
-    if isinstance(value, list):
-        left_out = [f"… {len(value) - items} more are left out"] if len(value) > items else []
-        return [_shortened(one, items, chars) for one in value[:items]] + left_out
-    return value
+class _TooLong(Exception):
+    """The texts alone are longer than an answer may be."""
+
+
+class _Shortening:
+    """Shortens lists to `items` and texts to `chars`; gives up early: a whole answer may have gigabytes."""
+
+    def __init__(self, items: int, chars: int) -> None:
+        self._items = items
+        self._chars = chars
+        self._left = ANSWER_CHARS
+
+    def of(self, value: Any) -> Any:
+        """The short form of `value`. Raises _TooLong."""
+        if isinstance(value, str):
+            text = cut(visible(value), self._chars) or ""
+            self._left -= len(text)
+            if self._left < 0:
+                raise _TooLong
+            return text
+        if isinstance(value, dict):
+            return {visible(name): self.of(one) for name, one in value.items()}
+        if isinstance(value, list):
+            more = len(value) - self._items
+            left_out = [f"… {more} more are left out"] if more > 0 else []
+            return [self.of(one) for one in value[: self._items]] + left_out
+        return value
 
 
 def shown_error(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -75,7 +76,14 @@ def test_what_no_person_sees_is_shown_as_its_code_point() -> None:
 def test_one_answer_does_not_fill_an_agents_memory() -> None:
     path = "a" * 1024
     waiters = [{"task_id": str(number), "paths": [path] * 256} for number in range(100)]
-    answer = fitted({"locks": [{"workspace": "acme", "holders": waiters, "waiters": waiters}] * 100, "n": 1})
+    tracemalloc.start()
+    try:
+        answer = fitted(
+            {"locks": [{"workspace": "acme", "holders": waiters, "waiters": waiters}] * 100, "n": 1}
+        )
+        assert tracemalloc.get_traced_memory()[1] < 10 * ANSWER_CHARS
+    finally:
+        tracemalloc.stop()
     assert len(json.dumps(answer, ensure_ascii=False)) <= ANSWER_CHARS
     [*locks, last] = answer["locks"]
     assert [one["workspace"] for one in locks] == ["acme"] * len(locks)
