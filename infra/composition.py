@@ -222,6 +222,7 @@ def api_parts(
     }
     audit_records = JetStreamAuditRecords(core.connection)
     callback, previous = settings.api_runner_callback_token, settings.api_runner_callback_token_previous
+    queues = [Queue(one.figure, one.stream, one.name) for one in CONSUMERS]
     return ApiParts(
         commands=commands,
         reports=reports,
@@ -233,11 +234,7 @@ def api_parts(
         past=TimeTravel(core.reader, core.snapshots),
         read_model=core.read_model,
         heartbeats=core.heartbeats,
-        backlogs=JetStreamBacklogs(
-            core.connection,
-            [Queue(one.figure, one.stream, one.name) for one in CONSUMERS],
-            core.read_model,
-        ),
+        backlogs=JetStreamBacklogs(core.connection, queues, core.read_model),
         dead_letters=core.dead_letters,
         dead_letter_service=DeadLetterService(
             core.dead_letters, reports, core.reader, handlers, audit_records, now

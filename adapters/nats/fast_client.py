@@ -8,23 +8,19 @@ docs/adr/0030-fast-nats-client.md gives the reason and the measurement for each 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
-import nats.aio.client
+from nats.aio.client import Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.command import hpub_cmd, pub_cmd
 
 from adapters.nats.message import Arrived, Take, TakeBytes
 from adapters.nats.parser import FastParser
-from adapters.nats.piece_transport import PieceTransport
+from adapters.nats.piece_transport import READ_BYTES, PieceTransport
 from adapters.nats.plain_client import PlainClient
-
-READ_BYTES = 256 * 1024
-"""What is read from a connection at once, as much as uvloop reads; nats-py stops reading every 64 KiB."""
-nats.aio.client.DEFAULT_BUFFER_SIZE = READ_BYTES
-nats.aio.client.TcpTransport = PieceTransport  # type: ignore[attr-defined]
 
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -58,6 +54,15 @@ class FastClient(PlainClient):
         subscription = await self.subscribe(subject, pending_msgs_limit=0, pending_bytes_limit=0)
         self.takers[subscription._id] = take
         return Listening(self, subscription)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Connect; the first connection makes the transport, which later ones keep."""
+        if not self._transport and s.uri.scheme in ("nats", "tls"):
+            s.last_attempt = time.monotonic()
+            self._transport = PieceTransport()  # type: ignore[no-untyped-call]
+            await self._transport.connect(s.uri, READ_BYTES, self.options["connect_timeout"])
+        else:
+            await super()._connect_to_server(s)
 
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None

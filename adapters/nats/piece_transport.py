@@ -14,14 +14,17 @@ from urllib.parse import ParseResult
 
 from nats.aio.transport import TcpTransport
 
+READ_BYTES = 256 * 1024
+"""What is read from a connection at once, as much as uvloop reads; nats-py stops reading every 64 KiB."""
+
 
 class PieceTransport(TcpTransport):
-    """nats-py's transport with another reader, where there is no TLS."""
+    """nats-py's transport with another reader, where there is no TLS, and with larger reads."""
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """See nats-py. Raises TimeoutError, OSError."""
         loop = asyncio.get_running_loop()
-        reader, host, port = PieceReader(buffer_size), uri.hostname, uri.port
+        reader, host, port = PieceReader(max(buffer_size, READ_BYTES)), uri.hostname, uri.port
         assert host is not None
         assert port is not None, "nats-py adds one"
         async with asyncio.timeout(connect_timeout):
@@ -30,6 +33,11 @@ class PieceTransport(TcpTransport):
             )
         self._bare_io_reader = self._io_reader = reader
         self._bare_io_writer = self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def read(self, buffer_size: int) -> bytes:
+        """See nats-py; with TLS its reads are larger, without they are pieces."""
+        found: bytes = await super().read(max(buffer_size, READ_BYTES))
+        return found
 
 
 class PieceReader(asyncio.StreamReader):
@@ -57,7 +65,7 @@ class PieceReader(asyncio.StreamReader):
         self._size += len(piece)
         self._wake()
         if self._size > 2 * self._most and not self._stopped and self._flow is not None:
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError):  # as asyncio's stream: this transport cannot wait
                 self._flow.pause_reading()
                 self._stopped = True
 

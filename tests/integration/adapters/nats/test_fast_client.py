@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import nats
 import pytest
+from nats.aio.transport import TcpTransport
 from nats.js.api import Header
 
 from adapters.nats.fast_client import FastClient
+from adapters.nats.piece_transport import PieceTransport
 from infra.nats.embedded_server import EmbeddedNats
 
 HEADERS = [
@@ -41,3 +45,26 @@ async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) ->
     with pytest.raises(Exception, match="name with space"):
         await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
     await fast.close()
+
+
+async def test_its_transport_is_its_own_and_survives_a_reconnect(nats_server: EmbeddedNats) -> None:
+    fast = FastClient()
+    back = asyncio.Event()
+
+    async def reconnected() -> None:
+        back.set()
+
+    await fast.connect(nats_server.control_url, reconnected_cb=reconnected, reconnect_time_wait=0.05)
+    plain = await nats.connect(nats_server.control_url)
+    assert (type(fast._transport), type(plain._transport)) == (PieceTransport, TcpTransport)
+    assert fast._transport is not None
+    fast._transport.close()
+    await asyncio.wait_for(back.wait(), 10)
+    large = bytes(range(256)) * 2000
+    heard = await fast.subscribe("towpath.test.large")
+    await fast.flush()
+    await plain.publish("towpath.test.large", large)
+    assert (await heard.next_msg(5)).data == large
+    assert type(fast._transport) is PieceTransport
+    await fast.close()
+    await plain.close()
