@@ -1,0 +1,4 @@
+"""Telegram's Bot API over HTTP.
+
+Start with `bot_api.py`, the client; `errors.py` says how a request can fail, `updates.py` what people did.
+"""
