@@ -1,7 +1,8 @@
 """Ranges of an attempt's output, from the runner that keeps it.
 
 A long poll asks the runner again and again for at most SLICE_SECONDS, so that a client that leaves, a runner
-that dies and an attempt that ends are noticed soon. Before a runner has the attempt, its output is empty.
+that dies and an attempt that ends are noticed soon. Before a runner has the attempt, its output is empty: a
+long poll is then woken by this process's fold of the log, once a runner has taken the attempt.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from api.dependencies import ApiParts
 from api.queries.tasks.attempts import AttemptFacts, attempt_facts, current_facts
 from domain.errors import Busy, NotFound
 from domain.identifiers import TaskId
+from domain.lifecycle.asyncio_tasks import wait_at_most
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
 from domain.runners.output_range import GONE, OutputRange, RangeRequest
 from domain.runners.runner_key import takes_itself
 
 SLICE_SECONDS = 5.0
-UNTAKEN_SECONDS = 0.25
+UNTAKEN_SECONDS = 1.0
+"""How often an attempt that no runner has is looked at, should the fold be behind."""
 NOTHING_YET = OutputRange(b"", 0, 0, complete=False)
 
 
@@ -40,18 +43,42 @@ async def output_range(
     clock = asyncio.get_running_loop().time
     end = clock() + asked["wait"]
     while True:
-        facts = await _taken_facts(parts, task_id, attempt) or await _facts(parts, task_id, attempt)
+        facts = await _taken_facts(parts, task_id, attempt)
+        if facts is None:
+            facts = await _awaited_facts(parts, task_id, attempt, end, untaken_seconds)
         if takes_itself(facts.pool):
             raise _gone(facts, "never-kept", "its command wrote to where the lock was taken")
+        if _is_untaken(facts):
+            return facts, NOTHING_YET
         left = max(0.0, end - clock())
-        if not (facts.taken or facts.ended):
-            if left == 0:
-                return facts, NOTHING_YET
-            await asyncio.sleep(min(left, untaken_seconds))
-            continue
         found = await _ask(parts, task_id, facts, {**asked, "wait": min(left, slice_seconds)})
         if found.data or found.complete or clock() >= end:
             return facts, found
+
+
+async def _awaited_facts(
+    parts: ApiParts, task_id: TaskId, attempt: int | None, end: float, look_seconds: float
+) -> AttemptFacts:
+    """The attempt once a runner has taken it, it has ended, or the loop's clock shows `end`."""
+    clock = asyncio.get_running_loop().time
+    facts = await _facts(parts, task_id, attempt)
+    while _is_waited_for(facts) and clock() < end:
+        number = facts.number
+        with parts.view.listening(task_id, number or 1) as heard:
+            facts = await _facts(parts, task_id, attempt)  # it may have been taken before this listened
+            while _is_waited_for(facts) and facts.number == number and (left := end - clock()) > 0:
+                await wait_at_most(heard, min(left, look_seconds))
+                heard.clear()
+                facts = await _facts(parts, task_id, attempt)
+    return facts
+
+
+def _is_untaken(facts: AttemptFacts) -> bool:
+    return not (facts.taken or facts.ended)
+
+
+def _is_waited_for(facts: AttemptFacts) -> bool:
+    return _is_untaken(facts) and not takes_itself(facts.pool)
 
 
 async def _facts(parts: ApiParts, task_id: TaskId, attempt: int | None) -> AttemptFacts:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
 
 from api.config import ApiConfig
 from api.operator_tokens import parse_operator_tokens
+from api.queries.tasks.attempts import AttemptFacts
+from api.queries.tasks.outputs import output_range
 from api.routes.tasks.output import UNSENT_BYTES
 from domain.identifiers import TaskId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
@@ -167,6 +169,25 @@ async def test_a_reader_that_waits_gets_it_when_it_comes(harness: ApiHarness, ou
         outputs.data = b"now"
         outputs.grown.set()
         assert (await reading).content == b"now"
+
+
+async def test_a_reader_that_came_before_a_runner_is_woken_once_one_has_the_attempt(
+    harness: ApiHarness, outputs: MemoryOutputs
+) -> None:
+    task = await harness.create()
+    outputs.data = b"first"
+    asked = {"offset": 0, "limit": 10, "wait": 60.0}
+
+    def read(attempt: int | None) -> Awaitable[tuple[AttemptFacts, OutputRange]]:
+        return output_range(harness.parts, TaskId(task["id"]), attempt, asked, untaken_seconds=60)
+
+    reading = asyncio.ensure_future(read(None))
+    async with asyncio.timeout(10):
+        assert (await harness.http.post(f"/tasks/{task['id']}/dispatch")).is_success
+        second = asyncio.ensure_future(read(1))
+        await harness.report(task["id"], "queued", attempt=1, runner_id="r1")
+        for facts, found in (await reading, await second):
+            assert (facts.number, facts.runner_id, found.data) == (1, "r1", b"first")
 
 
 async def test_a_stopping_api_lets_readers_go(harness: ApiHarness, outputs: MemoryOutputs) -> None:
