@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -29,9 +28,13 @@ log = structlog.get_logger(__name__)
 class NatsLink:
     """`start` begins to connect; `client` and `jetstream` wait for the connection."""
 
-    def __init__(self, url: str, options: Mapping[str, Any], name: str) -> None:
+    def __init__(
+        self, url: str, options: Mapping[str, Any], name: str, new_client: Callable[[], Client] = Client
+    ) -> None:
+        """`new_client` makes nats-py's client, or one with its interface."""
         self._servers = [server.strip() for server in url.split(",")]
         self._options = {**options, "name": name}
+        self._new_client = new_client
         self._client: Client | None = None
         self._ready = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,8 +76,9 @@ class NatsLink:
 
     async def _connect(self) -> None:
         while True:
+            client = self._new_client()
             try:
-                self._client = await nats.connect(
+                await client.connect(
                     servers=self._servers,
                     pending_size=0,
                     max_reconnect_attempts=-1,
@@ -91,6 +95,7 @@ class NatsLink:
             except NATS_TROUBLE as error:
                 log.warning("nats connection refused, trying again", error=str(error))
                 await asyncio.sleep(CONNECT_RETRY_SECONDS)
+        self._client = client
         self._ready.set()
         await self._connected()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import structlog
+from nats.aio.client import Client
 
 from domain.context.tracer import Tracer
 from domain.lifecycle.service import STOP_SECONDS, Background, Service, Services
@@ -56,8 +57,12 @@ class RunnerService:
         config: RunnerConfig,
         tracer: Tracer | None = None,
         protocol: type[asyncio.Protocol] | None = None,
+        new_output_client: Callable[[], Client] = Client,
     ) -> None:
-        """`protocol`: the HTTP intake's protocol class, see `IntakeServer`."""
+        """`protocol`: the HTTP intake's protocol class, see `IntakeServer`.
+
+        `new_output_client` makes the NATS client that sends ranges of outputs.
+        """
         self.config = config
         self.state = RunnerState(config.state_dir)
         self.runner_id = self.state.runner_id(config.runner_id)
@@ -65,7 +70,7 @@ class RunnerService:
             NatsLink(config.nats_url, config.nats_options, self.runner_id) if config.nats_url else None
         )
         self._output_link = (
-            NatsLink(config.nats_url, config.nats_options, f"{self.runner_id}-output")
+            NatsLink(config.nats_url, config.nats_options, f"{self.runner_id}-output", new_output_client)
             if config.nats_url
             else None
         )

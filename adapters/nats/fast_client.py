@@ -15,13 +15,16 @@ from typing import Any
 from nats.aio.client import Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.protocol.command import hpub_cmd, pub_cmd
+from nats.protocol.command import HPUB_OP, PUB_OP, hpub_cmd, pub_cmd
 
 from adapters.nats.message import Arrived, Take, TakeBytes
 from adapters.nats.parser import FastParser
 from adapters.nats.piece_transport import READ_BYTES, PieceTransport
 from adapters.nats.plain_client import PlainClient
 
+LARGE_BYTES = 64 * 1024
+"""From here on a payload is handed to the system as it is: joining it with its command copies it twice."""
+_LINE_END = b"\r\n"
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -67,19 +70,25 @@ class FastClient(PlainClient):
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
     ) -> None:
-        """Send one message; the header block is built at once if that gives the same bytes as nats-py."""
-        if not headers and subject:
-            command = pub_cmd(subject, reply, payload) if headers is None else None
-        else:
-            block = self._block(headers) if headers and subject else None
-            command = None if block is None else hpub_cmd(subject, reply, block, payload)
-        if command is None or self._max_pending_size > 0:
+        """Send one message; the header block is built at once if that gives the same bytes as nats-py.
+
+        A payload from LARGE_BYTES on must stay as it is until a `flush` has returned.
+        """
+        block = self._block(headers) if headers and subject else None
+        if not subject or (headers is not None and block is None) or self._max_pending_size > 0:
             await super()._send_publish(subject, reply, payload, payload_size, headers)
             return
+        pieces: list[bytes]
+        if payload_size >= LARGE_BYTES and isinstance(self._transport, PieceTransport):
+            pieces = [_large_head(subject, reply, block, payload_size), payload, _LINE_END]
+        elif block is None:
+            pieces = [pub_cmd(subject, reply, payload)]
+        else:
+            pieces = [hpub_cmd(subject, reply, block, payload)]
         self.stats["out_msgs"] += 1
         self.stats["out_bytes"] += payload_size
-        self._pending.append(command)
-        self._pending_data_size += len(command)
+        self._pending += pieces
+        self._pending_data_size += sum(map(len, pieces))
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
 
@@ -93,6 +102,13 @@ class FastClient(PlainClient):
         if text.count("\n") != len(headers) or text.count("\r") != len(headers):
             return None
         return f"NATS/1.0\r\n{text}\r\n".encode()
+
+
+def _large_head(subject: str, reply: str, block: bytes | None, size: int) -> bytes:
+    """A command up to its payload."""
+    if block is None:
+        return f"{PUB_OP} {subject} {reply} {size}\r\n".encode()
+    return f"{HPUB_OP} {subject} {reply} {len(block)} {len(block) + size}\r\n".encode() + block
 
 
 class Listening:

@@ -260,6 +260,7 @@ async def serve_notifier(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
     """Run a runner."""
+    from adapters.nats.client import new_client
     from infra.config.own_hosts import own_hosts
     from infra.nats.connection import identity, server_urls
     from infra.runtime.http_connections import Connections, connection_limit, guarded_protocol
@@ -295,7 +296,9 @@ async def serve_runner(settings: Settings, stop: asyncio.Event) -> None:
     tracer = open_tracer(settings, "towpath-runner")
     connections = Connections(connection_limit(INTAKE_CONNECTIONS))
     try:
-        await RunnerService(config, tracer, guarded_protocol(connections)).run_until(stop)
+        new_output_client = partial(new_client, settings.nats_client)
+        service = RunnerService(config, tracer, guarded_protocol(connections), new_output_client)
+        await service.run_until(stop)
     finally:
         if tracer is not None:
             await asyncio.to_thread(tracer.close)

@@ -53,6 +53,14 @@ class OutputFiles:
         with _opened(self.path(key)) as handle:
             return os.pread(handle, limit, offset)
 
+    def read_into(self, key: Key, offset: int, room: memoryview, *, at_once: bool = False) -> int:
+        """Read from `offset` on into `room`; how many bytes. Raises FileNotFoundError.
+
+        `at_once`: only what needs no disk. Raises OSError where that is nothing, or cannot be known.
+        """
+        with _opened(self.path(key)) as handle:
+            return os.preadv(handle, [room], offset, os.RWF_NOWAIT if at_once else 0)
+
     def tail(self, key: Key) -> str | None:
         """The last 8 KiB as text; None if there are none."""
         size = self.size(key) or 0

@@ -40,8 +40,9 @@ async def start_runner(tmp_path: Path) -> AsyncIterator[StartRunner]:
     """Factory of runners in this process, all with the same state directory: stop one before the next."""
     started: list[RunnerService] = []
 
-    async def start(**changes: Any) -> RunnerService:
-        service = RunnerService(runner_config(tmp_path / "state", **changes))
+    async def start(new_output_client: Callable[[], Client] = Client, **changes: Any) -> RunnerService:
+        config = runner_config(tmp_path / "state", **changes)
+        service = RunnerService(config, new_output_client=new_output_client)
         started.append(service)
         await service.start()
         await service.start()  # a second one does nothing

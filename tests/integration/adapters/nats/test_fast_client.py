@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import nats
 import pytest
 from nats.aio.transport import TcpTransport
 from nats.js.api import Header
 
-from adapters.nats.fast_client import FastClient
+from adapters.nats.fast_client import LARGE_BYTES, FastClient
 from adapters.nats.piece_transport import PieceTransport
 from infra.nats.embedded_server import EmbeddedNats
 
@@ -45,6 +46,32 @@ async def test_a_bad_name_is_refused_as_by_nats_py(nats_server: EmbeddedNats) ->
     with pytest.raises(Exception, match="name with space"):
         await fast.publish("towpath.test.headers", b"", headers={"name with space": "x"})
     await fast.close()
+
+
+@pytest.mark.parametrize("headers", [None, {"ce-id": "1"}])
+async def test_a_large_payload_arrives_alike_and_its_room_is_free_after_a_flush(
+    nats_server: EmbeddedNats, headers: dict[str, str] | None
+) -> None:
+    plain = await nats.connect(nats_server.control_url)
+    fast = FastClient()
+    await fast.connect(nats_server.control_url)
+    heard = await plain.subscribe("towpath.test.large")
+    await plain.flush()
+    room = bytearray(1_000_000)
+    for size in (LARGE_BYTES - 1, LARGE_BYTES, 900_000, 1_000_000):
+        for byte in b"ab":
+            room[:size] = bytes([byte]) * size
+            await fast.publish("towpath.test.large", cast(bytes, memoryview(room)[:size]), headers=headers)
+            await fast.publish("towpath.test.large", b"small")
+            await fast.flush()
+        room[:] = bytes(len(room))
+        for byte in b"ab":
+            large = await heard.next_msg(5)
+            assert (large.headers, large.data) == (headers, bytes([byte]) * size)
+            assert (await heard.next_msg(5)).data == b"small"
+    assert fast.stats["out_msgs"] == 16
+    await fast.close()
+    await plain.close()
 
 
 async def test_its_transport_is_its_own_and_survives_a_reconnect(nats_server: EmbeddedNats) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from nats.aio.client import Client
 
+from adapters.nats.client import Kind, new_client
 from adapters.runners.output import NatsOutputs, PushOutputs
 from domain.identifiers import RunnerId
 from domain.ports.outputs import OutputNotThere, OutputPlace, RunnerAway
@@ -60,14 +62,18 @@ async def whole(outputs: Any, body: dict[str, Any]) -> bytes:
                 return found
 
 
+@pytest.mark.parametrize("kind", ["plain", "fast"])
 async def test_over_nats_live_and_masked(
     nats_control: NatsControlPlane,  # noqa: F811
     nats_server: EmbeddedNats,
     start_runner: StartRunner,  # noqa: F811
     js_connection: Client,
+    kind: Kind,
 ) -> None:
     await ensure_streams(js_connection, 1)
-    await start_runner(nats_url=nats_server.runner_url, intake_port=None, runner_id="r1")
+    await start_runner(
+        partial(new_client, kind), nats_url=nats_server.runner_url, intake_port=None, runner_id="r1"
+    )
     outputs = NatsOutputs(js_connection)
     script = "printf one-s3; sleep 0.3; echo cret; head -c 3000000 /dev/zero | tr '\\0' x; echo s3cret"
     given = {"env": {"KEY": "s3cret"}, "secret_names": ["KEY"]}
@@ -78,6 +84,12 @@ async def test_over_nats_live_and_masked(
     assert ended == OutputRange(b"[reda", 3_000_015, 3_000_026, complete=True)
     largest = await outputs.read(PLACE, request(body, limit=1 << 20))
     assert 1_000_000 < len(largest.data) < 1 << 20
+    ranges = [request(body, offset=one * 100_000, limit=1 << 20) for one in range(25)]
+    text = b"one-[redacted]\n" + b"x" * 3_000_000 + b"[redacted]\n"
+    for asked, found in zip(
+        ranges, await asyncio.gather(*map(partial(outputs.read, PLACE), ranges)), strict=True
+    ):
+        assert found.data == text[asked.offset : asked.offset + len(largest.data)]
     with pytest.raises(OutputNotThere):
         await outputs.read(PLACE, request(body).model_copy(update={"attempt": 2}))
 

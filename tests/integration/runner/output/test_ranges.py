@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ class One:
     async def read(self, **asked: Any) -> OutputRange:
         request = RangeRequest(task_id=self.key.task_id, attempt=1, **asked)
         await self.ranges.ready(request)
-        return await self.ranges.read(request)
+        found = await self.ranges.read(request)
+        room = bytearray(b"?" * request.limit)
+        other, data = await self.ranges.read_into(request, memoryview(room))
+        assert (replace(found, data=b""), found.data) == (other, data)
+        assert room[len(data) :] == b"?" * (request.limit - len(data))
+        return found
 
 
 @pytest.fixture
