@@ -13,9 +13,9 @@ from towpath_client import AsyncClient, AsyncLock, Client, Lock
 METHODS = {
     "run", "create", "dispatch", "cancel", "wait", "get", "tasks", "count", "trail", "events", "locks",
     "release", "output", "output_range", "workspaces", "ask", "answer", "why", "close", "lock",
-    "attempts",
+    "attempts", "runners", "question",
 }  # fmt: skip
-NOT_AWAITED = {"lock", "tasks", "attempts", "trail", "events", "locks", "output", "workspaces"}
+NOT_AWAITED = {"lock", "tasks", "attempts", "trail", "events", "locks", "output", "workspaces", "runners"}
 
 
 def public(kind: type[Any]) -> set[str]:

@@ -43,6 +43,8 @@ def test_the_answer_comes_back_to_the_job(client: Any, kind: str) -> None:
     assert (question.text, question.choices) == ("Deploy?", ["yes", "no"])
     until(lambda: task_id in [one.id for one in client.tasks(asking=True)])
     assert client.why(task_id).stage == "waits-for-answer"
+    assert client.question(task_id, question.question_id).state == "open"
+    assert "alive" in {one.state for one in client.runners()}
     answered = client.answer(task_id, text="on Monday")
     assert (answered.state, answered.answer) == ("answered", "on Monday")
     assert client.answer(task_id, text="on Monday", question_id=question.question_id).answer == "on Monday"

@@ -31,6 +31,7 @@ from towpath_client.models import (
     LocksReleased,
     OutputRange,
     Question,
+    Runner,
     RunResult,
     Status,
     Task,
@@ -39,7 +40,7 @@ from towpath_client.models import (
     Workspace,
     WorkspaceLocks,
 )
-from towpath_client.tasks import TaskOptions
+from towpath_client.tasks import TaskFilters, TaskOptions
 
 __all__ = [
     "KEY_NAMESPACE",
@@ -61,10 +62,12 @@ __all__ = [
     "QuestionClosed",
     "QuestionExpired",
     "RunResult",
+    "Runner",
     "Status",
     "Task",
     "TaskCount",
     "TaskFailed",
+    "TaskFilters",
     "TaskOptions",
     "TimedOut",
     "TowpathError",

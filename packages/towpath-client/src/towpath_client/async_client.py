@@ -22,6 +22,7 @@ from towpath_client.models import (
     LocksReleased,
     OutputRange,
     Question,
+    Runner,
     RunResult,
     Task,
     TaskCount,
@@ -51,8 +52,10 @@ class AsyncClient:
         *,
         job_token: str | None = None,
         timeout: float = 30.0,
+        on_behalf_of: str | None = None,
+        role: str | None = None,
     ) -> None:
-        self._config = configured(url, token, job_token, timeout)
+        self._config = configured(url, token, job_token, timeout, on_behalf_of, role)
         self._holdings = Holdings()
         with configuring():
             self._http = httpx.AsyncClient(**options(self._config))
@@ -251,6 +254,10 @@ class AsyncClient:
             output.output_range(task_id, attempt, offset, limit, wait, self._seconds(timeout))
         )
 
+    def runners(self, *, timeout: float | None = None) -> AsyncIterator[Runner]:
+        """See `Client.runners`."""
+        return self._items(tasks.runners(self._seconds(timeout)))
+
     def workspaces(self, *, timeout: float | None = None) -> AsyncIterator[Workspace]:
         """See `Client.workspaces`."""
         return self._items(tasks.workspaces(self._seconds(timeout)))
@@ -282,6 +289,10 @@ class AsyncClient:
                 self._config.timeout,
             )
         )
+
+    async def question(self, task_id: TaskId, question_id: str, *, timeout: float | None = None) -> Question:
+        """See `Client.question`."""
+        return await self._run(questions.question(task_id, question_id, self._deadline(timeout)))
 
     async def answer(
         self,

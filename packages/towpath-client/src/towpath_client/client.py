@@ -21,6 +21,7 @@ from towpath_client.models import (
     LocksReleased,
     OutputRange,
     Question,
+    Runner,
     RunResult,
     Task,
     TaskCount,
@@ -44,8 +45,10 @@ class Client:
     """One API. Use it as a context manager, or call `close`; threads may share it.
 
     `url` and `token` default to TOWPATH_URL and TOWPATH_TOKEN. `timeout`: seconds for a call with all its
-    retries; each call takes another one. Every method raises `TowpathError`: a `Problem` with the API's
-    `code`, `Unreachable` if no connection could be made, `Unanswered` if the outcome is unknown.
+    retries; each call takes another one. `on_behalf_of` (`kind:id:name`) and `role`: for whom a token that
+    is marked `+behalf` acts, and what it may do then at most. Every method raises `TowpathError`: a
+    `Problem` with the API's `code`, `Unreachable` if no connection could be made, `Unanswered` if the outcome
+    is unknown.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class Client:
         *,
         job_token: str | None = None,
         timeout: float = 30.0,
+        on_behalf_of: str | None = None,
+        role: str | None = None,
     ) -> None:
-        self._config = configured(url, token, job_token, timeout)
+        self._config = configured(url, token, job_token, timeout, on_behalf_of, role)
         self._holdings = Holdings()
         self._process = os.getpid()
         self._http = self._connected()
@@ -292,6 +297,10 @@ class Client:
         """
         return self._run(output.output_range(task_id, attempt, offset, limit, wait, self._seconds(timeout)))
 
+    def runners(self, *, timeout: float | None = None) -> Iterator[Runner]:
+        """Yield all runners and their last heartbeats."""
+        return self._items(tasks.runners(self._seconds(timeout)))
+
     def workspaces(self, *, timeout: float | None = None) -> Iterator[Workspace]:
         """All registered workspaces."""
         return self._items(tasks.workspaces(self._seconds(timeout)))
@@ -331,6 +340,10 @@ class Client:
                 self._config.timeout,
             )
         )
+
+    def question(self, task_id: TaskId, question_id: str, *, timeout: float | None = None) -> Question:
+        """Return a question with its state and its answer."""
+        return self._run(questions.question(task_id, question_id, self._deadline(timeout)))
 
     def answer(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ class Config:
     token: str | None = field(default=None, repr=False)
     job_token: str | None = field(default=None, repr=False)
     timeout: float = 30.0
+    on_behalf_of: str | None = None
+    role: str | None = None
 
     @property
     def is_local(self) -> bool:
@@ -36,10 +39,21 @@ class Config:
         found = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if self.token is not None:
             found["Authorization"] = f"Bearer {self.token}"
+        if self.on_behalf_of is not None:
+            found["Towpath-On-Behalf-Of"] = self.on_behalf_of
+        if self.role is not None:
+            found["Towpath-Role"] = self.role
         return found
 
 
-def configured(url: str | None, token: str | None, job_token: str | None, timeout: float) -> Config:
+def configured(
+    url: str | None,
+    token: str | None,
+    job_token: str | None,
+    timeout: float,
+    on_behalf_of: str | None,
+    role: str | None,
+) -> Config:
     """The configuration: arguments win over TOWPATH_URL, TOWPATH_TOKEN and TOWPATH_JOB_TOKEN.
 
     Raises:
@@ -57,4 +71,7 @@ def configured(url: str | None, token: str | None, job_token: str | None, timeou
         raise BadConfiguration("the URL of the API (`url`, or TOWPATH_URL) is no http:// or https:// URL")
     if not timeout > 0:
         raise BadConfiguration("`timeout` is a number of seconds above 0")
-    return Config(url.rstrip("/"), token or None, job_token or None, timeout)
+    for name, value in (("on_behalf_of", on_behalf_of), ("role", role)):
+        if value is not None and not re.fullmatch("[A-Za-z0-9_.@:-]+", value):
+            raise BadConfiguration(f"`{name}` has a character that no part of a caller's name may have")
+    return Config(url.rstrip("/"), token or None, job_token or None, timeout, on_behalf_of, role)

@@ -331,6 +331,26 @@ class Workspace(_Read):
     root: str
 
 
+class HeldAttempt(_Read):
+    """An attempt that a runner reports."""
+
+    task_id: str
+    attempt: int
+
+
+class Runner(_Read):
+    """A runner as of its last heartbeat; `state`: `alive`, `suspected` or `lost`."""
+
+    id: str
+    pools: list[str]
+    host: str
+    capacity: int
+    running_attempts: list[HeldAttempt] = []
+    awaiting_operator: list[HeldAttempt] = []
+    last_heartbeat: datetime
+    state: str
+
+
 class OutputRange(_Read):
     """Bytes of an output. `attempt` 0: the task has none yet; `cut`: bytes left out of its middle."""
 

@@ -89,3 +89,9 @@ def answer(
     body = {"choice": choice} if choice is not None else {"text": text}
     request = Request("POST", path("tasks", task_id, "questions", question_id, "answer"), body=body)
     return parsed(Question, (yield from call(request, deadline, repeatable=True)))
+
+
+def question(task_id: TaskId, question_id: str, deadline: Deadline) -> Operation[Question]:
+    """A question as it is now."""
+    request = Request("GET", path("tasks", task_id, "questions", question_id))
+    return parsed(Question, (yield from call(request, deadline, repeatable=True)))

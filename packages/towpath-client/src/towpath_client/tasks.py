@@ -16,6 +16,7 @@ from towpath_client.models import (
     Attempt,
     Event,
     LocksReleased,
+    Runner,
     RunResult,
     Status,
     Task,
@@ -265,3 +266,8 @@ def locks(workspace: str | None, at: int | datetime | None, call_seconds: float)
 def workspaces(call_seconds: float) -> Feed[Workspace]:
     """All registered workspaces."""
     return pages(Workspace, "/workspaces", {}, call_seconds)
+
+
+def runners(call_seconds: float) -> Feed[Runner]:
+    """All runners."""
+    return pages(Runner, "/runners", {}, call_seconds)
