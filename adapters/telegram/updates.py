@@ -12,6 +12,8 @@ from typing import Any
 
 KINDS = ("message", "callback_query")
 """The kinds of updates that are asked for."""
+_NOT_OWN = frozenset(("forward_origin", "forward_date", "is_automatic_forward", "via_bot"))
+"""Members of a message that somebody else has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Chat:
 class ChatMessage:
     """A message to the bot. `thread_id`: the topic of a forum; `reply_to`: the message that it answers.
 
-    `sender` is None for posts of a channel and for anonymous administrators.
+    `sender` is None for posts of a channel, for anonymous administrators and for other bots. `forwarded`: its
+    text is not of who sent it.
     """
 
     id: int
@@ -44,6 +47,7 @@ class ChatMessage:
     text: str
     thread_id: int | None = None
     reply_to: int | None = None
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,11 @@ def _message(given: Mapping[str, Any]) -> ChatMessage:
     return ChatMessage(
         id=int(given["message_id"]),
         chat=_chat(given["chat"]),
-        sender=_person(given["from"]) if "from" in given and "sender_chat" not in given else None,
+        sender=None if "sender_chat" in given else _human(given.get("from")),
         text=str(given.get("text", "")),
         thread_id=int(given["message_thread_id"]) if topic and "message_thread_id" in given else None,
         reply_to=int(answered["message_id"]) if answered is not None else None,
+        forwarded=not _NOT_OWN.isdisjoint(given),
     )
 
 
@@ -110,6 +115,10 @@ def _press(given: Mapping[str, Any]) -> Press:
 def _chat(given: Mapping[str, Any]) -> Chat:
     title = given.get("title") or given.get("username") or given.get("first_name") or ""
     return Chat(int(given["id"]), str(given["type"]), str(title))
+
+
+def _human(given: Mapping[str, Any] | None) -> Person | None:
+    return None if given is None or given.get("is_bot") is True else _person(given)
 
 
 def _person(given: Mapping[str, Any]) -> Person:

@@ -63,6 +63,18 @@ def with_own_token(settings: Settings) -> Settings:
     return settings.model_copy(update=update)
 
 
+def with_bot_token(settings: Settings) -> tuple[Settings, SecretStr | None]:
+    """The settings with one more token, by which the chat bot acts for people; None: it needs none."""
+    if not settings.has_operator_tokens:
+        return settings, None
+    taken = {one.name for one in settings.operator_tokens()}
+    name = next(one for one in ("bot", "chat-bot", f"bot-{secrets.token_hex(4)}x") if one not in taken)
+    token = secrets.token_urlsafe(32)
+    before = f"{settings.api_tokens.get_secret_value()}," if settings.api_tokens else ""
+    update = {"api_tokens": SecretStr(f"{before}admin={name}+behalf:{token}")}
+    return settings.model_copy(update=update), SecretStr(token)
+
+
 class Published:
     """This process's installation file, until `withdraw`."""
 

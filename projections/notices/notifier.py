@@ -21,6 +21,7 @@ from domain.errors import Busy
 from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from domain.ports.log import LogReader
 from domain.ports.notices import NoticeState, Standing, Superseded
+from projections.notices.companion import Companion
 from projections.notices.delivery import Delivery
 from projections.notices.observer import Observer
 from projections.notices.teller import Teller
@@ -44,6 +45,7 @@ class Notifier:
         observer: Observer,
         deliveries: Sequence[Delivery],
         clock: Callable[[], datetime],
+        companions: Sequence[Companion] = (),
         *,
         beat_seconds: float = BEAT_SECONDS,
         take_over_seconds: float = TAKE_OVER_SECONDS,
@@ -54,6 +56,7 @@ class Notifier:
         self._observer = observer
         self._deliveries = {one.channel: one for one in deliveries}
         self._clock = clock
+        self._companions = companions
         self._beat_seconds = beat_seconds
         self._take_over_seconds = take_over_seconds
         self._closing = asyncio.Event()
@@ -96,11 +99,20 @@ class Notifier:
 
     async def _work(self) -> None:
         """Work until `close`, or until an error."""
-        work = Work(self._log, self._state, self._teller, self._observer, self._deliveries, self._clock)
+        work = Work(
+            self._log,
+            self._state,
+            self._teller,
+            self._observer,
+            self._deliveries,
+            self._clock,
+            [one.hear for one in self._companions],
+        )
         await work.begin()
         log.info("the notifier works", channels=len(self._deliveries))
         reading = [asyncio.create_task(one) for one in (work.follow(), work.look(), self._beat())]
         sending = [asyncio.create_task(one.run(self._closing)) for one in self._deliveries.values()]
+        sending += [asyncio.create_task(one.run(self._closing)) for one in self._companions]
         closing = asyncio.create_task(self._closing.wait())
         try:
             done, _ = await asyncio.wait({closing, *reading, *sending}, return_when=asyncio.FIRST_COMPLETED)

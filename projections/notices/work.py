@@ -42,7 +42,10 @@ class Work:
         observer: Observer,
         deliveries: Mapping[str, Delivery],
         clock: Callable[[], datetime],
+        listeners: Sequence[Callable[[Sequence[Recorded]], None]] = (),
     ) -> None:
+        """`listeners` hear of all events, after what they tell is recorded."""
+        self._listeners = listeners
         self._log = reader
         self._state = state
         self._teller = teller
@@ -82,6 +85,8 @@ class Work:
                 self._position = Position(last.seq, last.id)
                 if told or self._watches.changed or self._clock() - self._saved_at > SAVE_POSITION:
                     await self._record(told)
+            for hear in self._listeners:
+                hear(batch)
 
     async def _told_by(self, batch: Sequence[Recorded]) -> list[Told]:
         """What the events and the ends of conditions in them tell, in their order."""
