@@ -14,7 +14,7 @@ import pytest
 from infra.nats.embedded_server import EmbeddedNats
 from tests.support.nats import StartNats
 from tests.support.observers.recorder import Recorder
-from tests.support.towpath import Home, Up
+from tests.support.towpath import Home, Up, running_up
 
 
 @pytest.fixture
@@ -43,10 +43,5 @@ def start_nats(start_nats: StartNats) -> Iterator[StartNats]:
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A `towpath up` for tests that neither stop it nor look at what other tests did."""
-    home = Home(tmp_path_factory.mktemp("up"))
-    up = home.up()
-    yield up
-    assert up.server.interrupt() == 0
-    left = home.processes()
-    home.close()
-    assert left == []
+    with running_up(tmp_path_factory.mktemp("up")) as up:
+        yield up

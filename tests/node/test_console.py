@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from tests.support.repository import REPO
 from tests.support.towpath import Home
+from tests.support.wheels import wheel_of
 
 pytestmark = pytest.mark.node
 CONSOLE = REPO / "api" / "console"
@@ -56,11 +56,7 @@ def test_what_is_installed_is_pinned_by_hash_and_from_no_certain_host() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the repository."""
-    out = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
-    subprocess.run(build, cwd=REPO, check=True, timeout=300, capture_output=True)
-    (made,) = out.glob("*.whl")
-    return made
+    return wheel_of(REPO, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_what_is_served_and_not_what_it_is_made_from(wheel: Path) -> None:

@@ -36,19 +36,7 @@ class LogHarness:
 def memory_harness() -> LogHarness:
     """A log in memory."""
     log = MemoryLog()
-    events = MemoryEvents(log)
-
-    def new_store() -> TaskStore:
-        return LogTaskStore(events, log, new_id, TaskCache(100))
-
-    return LogHarness(
-        new_store(),
-        AppenderLockLog(log, new_id),
-        AppenderWorkspaceLog(events.last_registration, log, new_id),
-        MemoryLogReader(log),
-        log,
-        new_store,
-    )
+    return _harness(MemoryEvents(log), log, MemoryLogReader(log))
 
 
 def jetstream_harness(
@@ -60,10 +48,15 @@ def jetstream_harness(
 ) -> LogHarness:
     """The log on a server; `grouped` coalesces concurrent appends into atomic batches."""
     api = JetStreamApi(connection)
-    events = JetStreamEvents(api)
     single = SingleAppender(connection, api, settle_seconds=settle_seconds)
     appender: Appender[Message] = GroupAppender(connection, single, new_id) if grouped else single
+    reader = JetStreamLogReader(connection, api, retry_seconds=retry_seconds)
+    return _harness(JetStreamEvents(api), appender, reader)
 
+
+def _harness(
+    events: MemoryEvents | JetStreamEvents, appender: Appender[Message], reader: LogReader
+) -> LogHarness:
     def new_store() -> TaskStore:
         return LogTaskStore(events, appender, new_id, TaskCache(100))
 
@@ -71,7 +64,7 @@ def jetstream_harness(
         new_store(),
         AppenderLockLog(appender, new_id),
         AppenderWorkspaceLog(events.last_registration, appender, new_id),
-        JetStreamLogReader(connection, api, retry_seconds=retry_seconds),
+        reader,
         appender,
         new_store,
     )

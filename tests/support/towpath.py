@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,13 @@ class Up(Client):
     @property
     def nats_port(self) -> str:
         return self.nats_url.rpartition(":")[2]
+
+
+@contextlib.contextmanager
+def running_up(path: Path, **env: str) -> Iterator[Up]:
+    """A `towpath up` in `path` for many tests; at the end Ctrl-C must end it and leave no process."""
+    with contextlib.closing(Home(path)) as home:
+        up = home.up(**env)
+        yield up
+        assert up.server.interrupt() == 0
+        assert home.processes() == []

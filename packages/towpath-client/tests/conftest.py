@@ -10,19 +10,14 @@ import httpx
 import pytest
 
 from both_clients import CLIENTS, opened
-from tests.support.towpath import Home, Up
+from tests.support.towpath import Home, Up, running_up
 
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running Towpath without tokens."""
-    home = Home(tmp_path_factory.mktemp("up"))
-    up = home.up()
-    yield up
-    assert up.server.interrupt() == 0
-    left = home.processes()
-    home.close()
-    assert left == []
+    with running_up(tmp_path_factory.mktemp("up")) as up:
+        yield up
 
 
 @pytest.fixture
@@ -48,16 +43,13 @@ def client(kind: str, up: Up) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def strict_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running Towpath with tokens, whose leases are short."""
-    home = Home(tmp_path_factory.mktemp("strict"))
-    tokens = "operator:wonderland-of-operators,viewer:looking-glass-of-viewers"
-    up = home.up(
-        TOWPATH_API_TOKENS=tokens,
-        TOWPATH_LEASE_SECONDS="4",
-        API_RUNNER_CALLBACK_TOKEN="drink-me-of-runners",
-    )
-    yield up
-    assert up.server.interrupt() == 0
-    home.close()
+    settings = {
+        "TOWPATH_API_TOKENS": "operator:wonderland-of-operators,viewer:looking-glass-of-viewers",
+        "TOWPATH_LEASE_SECONDS": "4",
+        "API_RUNNER_CALLBACK_TOKEN": "drink-me-of-runners",
+    }
+    with running_up(tmp_path_factory.mktemp("strict"), **settings) as up:
+        yield up
 
 
 @pytest.fixture

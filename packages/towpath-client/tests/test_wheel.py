@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.towpath import Up
+from tests.support.wheels import environment_of, run, top_level, wheel_of, write_project
 
 PACKAGE = Path(__file__).parents[1]
 SHOP = {
@@ -48,50 +44,22 @@ print((r.files("towpath_client") / "py.typed").is_file())
 """
 
 
-def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What a command prints; it must succeed."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> Path:
-    """The interpreter of a fresh environment with this wheel and, by path alone, what it depends on."""
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist", cwd=PACKAGE)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as files:
-        assert {name.split("/")[0] for name in files.namelist() if ".dist-info/" not in name} == {
-            "towpath_client"
-        }
-    home = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)
-    python = home / "bin" / "python"
-    installed = ["-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel]
-    run(sys.executable, *installed, cwd=tmp_path, PIP_DISABLE_PIP_VERSION_CHECK="1")
-    (site,) = home.glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with this wheel; no test changes it."""
+    directory = tmp_path_factory.mktemp("wheel")
+    wheel = wheel_of(PACKAGE, directory / "dist")
+    assert top_level(wheel) == {"towpath_client"}
+    return environment_of(wheel, directory)
 
 
 def test_a_project_beside_it_keeps_its_own_domain_and_adapters(
     environment: Path, up: Up, tmp_path: Path
 ) -> None:
-    for name, text in SHOP.items():
-        file = tmp_path / "shop" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    said = json.loads(run(environment, "shop.py", cwd=tmp_path / "shop", TOWPATH_URL=up.url))
+    shop = write_project(tmp_path / "shop", SHOP)
+    said = json.loads(run(environment, "shop.py", cwd=shop, TOWPATH_URL=up.url))
     assert (said["output"], said["packages"]) == ("a boat\n", ["adapters", "domain"])
-    assert Path(said["file"]).is_relative_to(tmp_path / "venv")
+    assert Path(said["file"]).is_relative_to(environment.parents[1])
 
 
 def test_it_is_typed_and_needs_httpx_and_pydantic_alone(environment: Path, tmp_path: Path) -> None:
