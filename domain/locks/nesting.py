@@ -5,8 +5,7 @@ Standard library only: `towpath lock` loads it before it has the lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 

@@ -8,13 +8,12 @@ only for tasks whose pool it is. Nothing is issued, stored or looked up. Standar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 try:  # hashlib loads OpenSSL, which takes `towpath lock` longer than any other import
     from _sha256 import sha256  # type: ignore[import-not-found, unused-ignore]
 except ImportError:  # another Python than 3.11
     from hashlib import sha256
 
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
     from domain.identifiers import RunnerId
 
@@ -29,7 +28,8 @@ HOST_CHARS = 64 - len(MARK) - DIGEST_CHARS
 def runner_id_of(host: str, key: str) -> RunnerId:
     """The id that `key` certifies; `host` is for people."""
     shown = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in host)
-    return cast("RunnerId", f"{shown[:HOST_CHARS] or 'host'}{MARK}{_digest(key)}")
+    # without `cast`, which is of typing
+    return f"{shown[:HOST_CHARS] or 'host'}{MARK}{_digest(key)}"  # type: ignore[return-value]
 
 
 def takes_itself(pool: str) -> bool:

@@ -9,7 +9,10 @@ import fcntl
 import json
 import os
 import stat
-from typing import Any
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 FILE = "installation.json"
 STORE = "nats"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NoReturn
 
 from infra.errors.exit_codes import Exit
 from infra.lock.control_plane import ControlPlane
@@ -16,6 +15,10 @@ from infra.lock.options import Options, parse
 from infra.lock.orphans import has_children, sweep
 from infra.lock.stderr import tell
 from infra.lock.terminal_job import TerminalJob, let_go_of_files
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 INHERITED: tuple[int, ...] = (*TAKEN, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that the command ignores where the caller does."""

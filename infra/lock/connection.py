@@ -6,7 +6,10 @@ import _socket  # without enums: `socket` takes longer to import than a request
 import json
 import select
 import time
-from typing import Any
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_ANSWER_BYTES = 8 << 20
 KEPT_BYTES = 1 << 20

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 from domain.runners.runner_key import PREFIX, runner_id_of
 from infra.lock.connection import Connection, quoted
 from infra.lock.ids import uuid7
 
-Json = dict[str, Any]
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
+
+    Json = dict[str, Any]
+
 ATTEMPT = 1
 BEAT_SECONDS = 5.0
 PAGE = 500

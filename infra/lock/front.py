@@ -10,9 +10,12 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Any
 
 from infra.errors.exit_codes import Exit
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 """The terminal sends them to its foreground process group, so to the command, too."""

@@ -5,13 +5,13 @@ An import of argparse takes as long as a third of what the claim takes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 USAGE = "towpath lock [options] [--] CMD [ARGUMENT…]"
 _NAMES = {

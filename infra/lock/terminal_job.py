@@ -7,7 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 _HIGH = 10
 

@@ -11,8 +11,8 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
     from pathlib import Path
 

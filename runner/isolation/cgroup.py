@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from runner.cleanup.removal import remove_nested
 
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import Any
 
 from domain.locks.nesting import Nesting, tasks_around
 from infra.errors.exit_codes import Exit
@@ -15,6 +14,10 @@ from infra.lock.endings import BUSY, Ending, of_problem
 from infra.lock.keeper.event_stream import EventStream
 from infra.lock.keeper.heartbeats import Heartbeats
 from infra.lock.keeper.waiting_line import WaitingLine, held_by, sentence
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 FIRST_LOOK_SECONDS = 0.1
 LONGEST_LOOK_SECONDS = 5.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from infra.errors.exit_codes import Exit
 from infra.lock.endings import SIGNALED
 from runner.process.tree.refusals import WENT_ON
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 KILL = 9
 MESSAGE_CHARS = 2000

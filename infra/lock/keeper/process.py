@@ -10,7 +10,6 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Any, NoReturn
 
 from domain.locks.nesting import AROUND, TASK, tasks_around
 from infra.errors.exit_codes import Exit
@@ -31,6 +30,10 @@ from infra.lock.terminal_job import TerminalJob
 from runner.clock import boottime
 from runner.isolation.process_traits import adopt_orphans, hide_memory
 from runner.process.tree.refusals import WENT_ON, warning
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 GRACE_SECONDS = 5.0
 NOTICE = 5.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from infra.errors.exit_codes import Exit
 from infra.lock.control_plane import ControlPlane
 from infra.lock.endings import Ending
 from infra.lock.options import Options
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_TITLE_CHARS = 500
 MAX_WORD_CHARS = 2000

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any
 
 from domain.runners.runner_key import host_of
 from infra.lock.stderr import printable, write
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 _NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -22,12 +22,12 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from runner.clock import this_boot
+from runner.clock import stamp, this_boot
 from runner.isolation.process_traits import die_with_parent, hide_memory, name_process
 from runner.process.masking.masker import Masker
 from runner.process.shim.guard import FORWARDED, Guard
 from runner.process.shim.job_start import close_others
-from runner.process.shim.shim import Shim, now
+from runner.process.shim.shim import Shim
 
 CLONE_PARENT = 0x8000
 REHEARSALS = 20
@@ -75,7 +75,7 @@ def _rehearse() -> None:
         shim.listen(0)
         guard.step()
         shim.reap()
-        shim.tell("rehearsed", at=now())  # the launcher's output has no reader
+        shim.tell("rehearsed", at=stamp())  # the launcher's output has no reader
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, *FORWARDED):
         signal.signal(number, signal.SIG_DFL)

@@ -11,24 +11,26 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import contextlib
 import json
-import math
 import os
 import select
 import signal
 import struct
 import time
-from datetime import UTC, datetime
-from typing import Any
 
-from runner.clock import boottime
+from runner.clock import boottime, stamp
 from runner.isolation import cgroup
 from runner.isolation.process_traits import die_with_parent
 from runner.process.tree import proc_listing, refusals
 from runner.process.tree.process_tree import STOPPED, look_at, signal_below
 
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
+
 ROUND_SECONDS = 0.25
 SWEEP_SECONDS = 0.02
 TICK = struct.Struct("d")
+NEVER = float("inf")
 NOTHING_LEFT = -1.0  # the shim's last tick
 STOPS = 3
 SILENT_ROUNDS = 4  # without a tick, until a shim that seems alive gets SIGCONT
@@ -46,7 +48,7 @@ class Guard:
     def __init__(self, job: dict[str, Any], shim: int, ticks: int) -> None:
         self.runner: int = job["runner_pid"]
         self.cgroup: str | None = job["cgroup"]
-        self.lease: float = math.inf if job["lease"] is None else job["lease"]
+        self.lease: float = NEVER if job["lease"] is None else job["lease"]
         self.shim = shim
         self.handle = os.pidfd_open(shim)  # signals through it can only reach the shim
         self.status: int | None = None  # how the shim ended
@@ -81,7 +83,7 @@ class Guard:
         if self.cgroup is not None:
             cgroup.remove(self.cgroup)
         if self.lost is not None:
-            said = {"why": "shim-lost", "message": self.lost, "finished_at": datetime.now(UTC).isoformat()}
+            said = {"why": "shim-lost", "message": self.lost, "finished_at": stamp()}
             self._tell("ended", **said)
 
     def step(self) -> None:
@@ -145,7 +147,7 @@ class Guard:
 
     def _ready(self, seconds: float) -> set[int]:
         try:
-            return {end for end, _ in self.poll.poll(math.ceil(seconds * 1000))}
+            return {end for end, _ in self.poll.poll(-int(-seconds * 1000 // 1))}
         except OSError:  # over this process's limit of open files; other checks detect the runner's end
             return set(select.select(self.ends, [], [], seconds)[0])
 

@@ -11,11 +11,14 @@ import json
 import os
 import re
 import signal
-from typing import Any, NoReturn
 
 from runner.clock import boottime
 from runner.isolation import cgroup, confinement
 from runner.isolation.process_traits import die_with_parent
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
 

@@ -20,31 +20,28 @@ import _signal  # type: ignore[import-not-found]
 import contextlib
 import fcntl
 import json
-import math
 import os
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
-from runner.clock import boottime, this_boot
+from runner.clock import boottime, stamp, this_boot
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory, name_process
 from runner.process.shim import job_start
-from runner.process.shim.guard import FORWARDED, NOTHING_LEFT, TICK, Guard
+from runner.process.shim.guard import FORWARDED, NEVER, NOTHING_LEFT, TICK, Guard
 from runner.process.shim.output import Output
 from runner.process.tree import proc_listing, refusals
 from runner.process.tree.process_tree import look_at, signal_below
 
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
+
 TICK_SECONDS = 0.5  # most that a timer may be late: poll() stops while the host sleeps, BOOTTIME does not
 SWEEP_SECONDS = 0.02
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat()
 
 
 class Shim:
@@ -90,7 +87,7 @@ class Shim:
         for line in self._lines():
             self._obey(json.loads(line))
         self._check()
-        self._tick(math.inf if self.lease is None else self.lease)
+        self._tick(NEVER if self.lease is None else self.lease)
 
     def _tick(self, lease: float) -> None:
         with contextlib.suppress(OSError):  # the guard does not read: it has enough ticks
@@ -165,7 +162,7 @@ class Shim:
         self._tick(NOTHING_LEFT)
         if self.output is not None:
             self.output.finish()
-        self.tell("ended", finished_at=now(), **self._result())
+        self.tell("ended", finished_at=stamp(), **self._result())
 
     def abandon(self) -> None:
         """After an error of the shim itself: kill everything, whatever else fails."""
@@ -196,7 +193,7 @@ class Shim:
                 os.close(handle)
         if job["timeout"] is not None:
             self.timeout_at = boottime() + job["timeout"]
-        self.tell("started", pid=self.main, started_at=now())
+        self.tell("started", pid=self.main, started_at=stamp())
 
     def _stdio(self) -> tuple[int, int, int]:
         """What the job's standard input, output and error are. Raises OSError."""

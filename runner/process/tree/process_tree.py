@@ -10,7 +10,6 @@ import errno
 import os
 import signal
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
 
 from runner.process.tree.proc_listing import children
 
@@ -19,13 +18,14 @@ STOPPED = "Tt"
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
-class ProcessEntry(NamedTuple):
+class ProcessEntry:
     """A process in /proc: its parent's pid, start in clock ticks since boot, state's letter, session."""
 
-    parent: int
-    started: str
-    state: str
-    session: int
+    __slots__ = ("parent", "session", "started", "state")
+
+    def __init__(self, parent: int, started: str, state: str, session: int) -> None:
+        self.parent, self.started = parent, started
+        self.state, self.session = state, session
 
 
 def process_table() -> dict[int, ProcessEntry]:

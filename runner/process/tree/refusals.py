@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+
+TYPE_CHECKING = False  # not of typing: its import takes longer than a request
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_NAMED = 8
 WENT_ON = "it went on until it ended by itself"
