@@ -23,6 +23,11 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `long` goes first; all else keeps its order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def start_nats(tmp_path: Path) -> Iterator[StartNats]:
     """Factory: `start_nats(sync_interval="always", …)` starts one more server, on free ports."""

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.figures import GOALS
 from tests.bench.steps import COLUMNS, PARTS
 
-LIMIT_SECONDS = 240
+pytestmark = pytest.mark.long
+LIMIT_SECONDS = 500
 KEYS = {"what", "figure", "unit", "baseline", "ratio", "goal", "met"}
 
 

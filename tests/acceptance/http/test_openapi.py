@@ -26,6 +26,7 @@ from tests.support.repository import REPO
 from tests.support.towpath import DEADLINE, Client, Home, Json
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
 ST = Path(sys.executable).with_name("schemathesis")
 EXAMPLES_PER_OPERATION = "6"
 SECONDS = 600.0
