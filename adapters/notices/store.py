@@ -9,16 +9,24 @@ No transaction is cut off by a cancellation: the driver of SQLite may then never
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.notices.rows import (
+    as_conversation,
+    as_watch,
+    conversation_row,
+    notice_row,
+    optional_time,
+    watch_row,
+)
 from adapters.notices.tables import (
     BUNDLED,
     DEAD,
@@ -28,7 +36,8 @@ from adapters.notices.tables import (
     UNSURE,
     WAITING,
     channels,
-    metadata,
+    conversations,
+    migrate,
     notices,
     notifier,
     watches,
@@ -38,15 +47,18 @@ from adapters.read_model.errors import translated
 from domain.identifiers import LogSeq
 from domain.lifecycle.asyncio_tasks import uncut
 from domain.log.position import Position
+from domain.notices.conversation import NEW, Conversation, topic_of
 from domain.notices.digest import FIRST, Share, digest
 from domain.notices.message import Message
-from domain.notices.rules import Trigger
-from domain.notices.watches import Changes, Watch
+from domain.notices.watches import Changes
 from domain.ports.notices import (
+    ANY,
     ChannelFigures,
     DeadNotice,
     Outgoing,
     Placed,
+    Posted,
+    Pull,
     Standing,
     Start,
     Step,
@@ -55,15 +67,17 @@ from domain.ports.notices import (
 from domain.protocol import rfc3339
 
 DIGEST = "digest"
+URGENT_TIMES = 4
+"""What is urgent is folded only where it is so many times more than what else would be."""
 _FINISHED = (SENT, DEAD, BUNDLED, UNSURE)
 
 
 @uncut
 async def create_notice_tables(engine: AsyncEngine) -> None:
-    """Create the tables that are missing; any number of processes may call it concurrently."""
+    """Create or migrate the tables; any number of processes may call it concurrently."""
 
     def make(connection: Connection) -> None:
-        metadata.create_all(connection)
+        migrate(connection)
         if connection.scalar(select(notifier.c.one)) is None:
             connection.execute(insert(notifier).values(one=1, dead_seq=0, beat=0))
 
@@ -79,9 +93,7 @@ class SqlNoticeState:
         self.owner = owner
         make = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
         self._insert_notice = make(notices).on_conflict_do_nothing()
-        put = make(watches)
-        changed = {c.name: put.excluded[c.name] for c in watches.columns if not c.primary_key}
-        self._put_watch = put.on_conflict_do_update(index_elements=[watches.c.key], set_=changed)
+        self._put_watch, self._put_conversation = (_putting(make, one) for one in (watches, conversations))
         self._make_channel = make(channels).on_conflict_do_nothing()
 
     # ------------------------------------------------------------------ who works
@@ -133,7 +145,7 @@ class SqlNoticeState:
         return Start(
             Position(LogSeq(row.seq), row.event_id) if row.seq is not None else None,
             row.dead_seq,
-            [_as_watch(one) for one in open_now],
+            [as_watch(one) for one in open_now],
             {channel: datetime.fromisoformat(end) for channel, end in windows},
         )
 
@@ -147,7 +159,7 @@ class SqlNoticeState:
             if step.dead_seq is not None:
                 await connection.execute(update(notifier).values(dead_seq=step.dead_seq))
             if step.notices:
-                await connection.execute(self._insert_notice, [_row(one) for one in step.notices])
+                await connection.execute(self._insert_notice, [notice_row(one) for one in step.notices])
             if step.watches is not None:
                 await self._change(connection, step.watches)
 
@@ -155,31 +167,70 @@ class SqlNoticeState:
         if changes.ended:
             await connection.execute(delete(watches).where(watches.c.key.in_(list(changes.ended))))
         if changes.opened:
-            await connection.execute(self._put_watch, [_watch_row(one) for one in changes.opened.values()])
+            await connection.execute(self._put_watch, [watch_row(one) for one in changes.opened.values()])
 
     # ------------------------------------------------------------------ sending
 
     @uncut
-    async def next(self, channel: str, now: datetime) -> Outgoing | None:
+    async def next(self, channel: str, now: datetime, pull: Pull = ANY) -> Outgoing | None:
         """See the port."""
         due = and_(notices.c.channel == channel, notices.c.state == WAITING, notices.c.due_at <= rfc3339(now))
-        first = select(notices).where(due).order_by(notices.c.due_at, notices.c.at, notices.c.id)
+        if pull.urgent_only:
+            due = and_(due, notices.c.urgent)
+        order: tuple[Any, ...] = (notices.c.due_at, notices.c.at, notices.c.id)
+        if pull.most_due is not None:  # what is urgent does not queue behind the rest
+            order = (notices.c.urgent.desc(), *order)
         async with self._transaction() as connection:
-            row = (await connection.execute(first.limit(1))).mappings().first()
+            first = await connection.execute(select(notices).where(due).order_by(*order).limit(1))
+            row = first.mappings().first()
             if row is None:
                 return None
+            if pull.most_due is not None:
+                folded = await self._fold(connection, channel, due, pull.most_due, now)
+                if folded is not None:
+                    return folded
             if row["bundles"]:
                 made = await self._bundle(connection, channel, and_(due, notices.c.bundles), now)
                 if made is not None:
                     return made
             started = {"state": SENDING, "first_try_at": row["first_try_at"] or rfc3339(now)}
             await connection.execute(update(notices).where(_is(channel, row["id"])).values(started))
-        message = Message.model_validate_json(row["message"])
+            message = Message.model_validate_json(row["message"])
+            before = await self._conversation(connection, channel, pull.chat, message)
         if row["again"]:
             message = message.told_again()
         return Outgoing(
-            message, channel, row["members"], row["tries"], _time(row["first_try_at"]) or now, row["urgent"]
+            message,
+            channel,
+            row["members"],
+            row["tries"],
+            optional_time(row["first_try_at"]) or now,
+            row["urgent"],
+            before,
         )
+
+    async def _fold(
+        self, connection: AsyncConnection, channel: str, due: Any, most: int, now: datetime
+    ) -> Outgoing | None:
+        """A digest of what is due, if that is more than `most`; what is urgent only if it is far more."""
+        due = and_(due, notices.c.name != DIGEST)
+        counted = select(notices.c.urgent, func.count()).where(due).group_by(notices.c.urgent)
+        numbers = {row[0]: row[1] for row in await connection.execute(counted)}
+        if numbers.get(True, 0) <= most * URGENT_TIMES:
+            if numbers.get(True, 0) or numbers.get(False, 0) <= most:
+                return None
+            due = and_(due, ~notices.c.urgent)
+        made = await self._bundle(connection, channel, due, now)
+        return replace(made, folded=True) if made is not None else None
+
+    async def _conversation(
+        self, connection: AsyncConnection, channel: str, chat: str, message: Message
+    ) -> Conversation:
+        topic = topic_of(message)
+        if not chat or topic is None:
+            return NEW
+        found = await connection.execute(select(conversations).where(_about(channel, chat, topic)))
+        return as_conversation(found.mappings().first())
 
     async def _bundle(
         self, connection: AsyncConnection, channel: str, due: Any, now: datetime
@@ -197,25 +248,34 @@ class SqlNoticeState:
         first = [Message.model_validate_json(text) for text in await connection.scalars(earliest)]
         message = digest(now, shares, first)
         place = Placed(channel, message, DIGEST, "", "", now, now, bundles=False, urgent=False)
-        row = _row(place) | {"state": SENDING, "members": number, "first_try_at": rfc3339(now)}
+        row = notice_row(place) | {"state": SENDING, "members": number, "first_try_at": rfc3339(now)}
         await connection.execute(insert(notices).values(row))
         joined = {"state": BUNDLED, "bundle": message.id, "changed_at": rfc3339(now)}
         await connection.execute(update(notices).where(due).values(joined))
         return Outgoing(message, channel, number, 0, now, urgent=False)
 
     @uncut
-    async def sent(self, one: Outgoing, now: datetime) -> None:
+    async def sent(self, one: Outgoing, now: datetime, posted: Posted | None = None) -> None:
         """See the port."""
+        done: dict[str, Any] = {"state": SENT, "changed_at": rfc3339(now), "error": None}
         async with self._transaction() as connection:
-            done = {"state": SENT, "changed_at": rfc3339(now), "error": None}
+            if posted is not None:
+                done |= {"chat": posted.chat, "message_id": posted.message_id}
+                if posted.topic is not None:
+                    shown = conversation_row(posted.conversation) | {"changed_at": rfc3339(now)}
+                    key = {"channel": one.channel, "chat": posted.chat, "topic": posted.topic}
+                    await connection.execute(self._put_conversation, key | shown)
             await connection.execute(update(notices).where(_is(one.channel, one.message.id)).values(done))
             await self._count(connection, one.channel, sent=one.members)
 
     @uncut
-    async def failed(self, one: Outgoing, now: datetime, why: str, again_at: datetime | None) -> None:
+    async def failed(
+        self, one: Outgoing, now: datetime, why: str, again_at: datetime | None, *, unsure: bool = False
+    ) -> None:
         """See the port."""
         state: dict[str, Any] = {"error": why, "tries": one.tries + 1, "changed_at": rfc3339(now)}
         state |= {"state": DEAD} if again_at is None else {"state": WAITING, "due_at": rfc3339(again_at)}
+        state |= {"again": True} if unsure else {}
         async with self._transaction() as connection:
             failed = update(notices).where(_is(one.channel, one.message.id))
             await connection.execute(failed.values(**state, bundles=False))
@@ -230,8 +290,10 @@ class SqlNoticeState:
     async def forget(self, before: datetime) -> None:
         """See the port."""
         old = and_(notices.c.state.in_(_FINISHED), notices.c.changed_at < rfc3339(before))
+        over = conversations.c.changed_at < rfc3339(before)
         async with self._transaction() as connection:
             await connection.execute(delete(notices).where(old))
+            await connection.execute(delete(conversations).where(over))
 
     # ------------------------------------------------------------------ for operators
 
@@ -258,7 +320,7 @@ class SqlNoticeState:
                 counts[name].failed if name in counts else 0,
                 int(found[name][1] or 0) if name in found else 0,
                 int(found[name][2] or 0) if name in found else 0,
-                _time(found[name][3]) if name in found else None,
+                optional_time(found[name][3]) if name in found else None,
             )
             for name in sorted({*counts, *found})
         ]
@@ -309,49 +371,13 @@ def _is(channel: str, id: str) -> Any:
     return and_(notices.c.channel == channel, notices.c.id == id)
 
 
-def _row(one: Placed) -> dict[str, Any]:
-    return {
-        "channel": one.channel,
-        "id": one.message.id,
-        "name": one.name,
-        "place": one.place,
-        "runner_id": one.runner_id,
-        "state": WAITING,
-        "at": rfc3339(one.at),
-        "due_at": rfc3339(one.due_at),
-        "bundles": one.bundles,
-        "urgent": one.urgent,
-        "again": False,
-        "members": 1,
-        "message": one.message.model_dump_json(),
-        "tries": 0,
-    }
+def _about(channel: str, chat: str, topic: str) -> Any:
+    of = conversations.c
+    return and_(of.channel == channel, of.chat == chat, of.topic == topic)
 
 
-def _watch_row(watch: Watch) -> dict[str, Any]:
-    return {
-        "key": watch.key,
-        "trigger": str(watch.trigger),
-        "since": rfc3339(watch.since),
-        "source_id": watch.source_id,
-        "task_id": watch.task_id,
-        "attempt": watch.attempt,
-        "runner_id": watch.runner_id,
-        "told_to": None if watch.told_to is None else json.dumps(watch.told_to),
-    }
-
-
-def _as_watch(row: Any) -> Watch:
-    return Watch(
-        Trigger.parse(row["trigger"]),
-        datetime.fromisoformat(row["since"]),
-        row["source_id"],
-        row["task_id"],
-        row["attempt"],
-        row["runner_id"],
-        None if row["told_to"] is None else tuple(json.loads(row["told_to"])),
-    )
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text is not None else None
+def _putting(make: Any, table: Table) -> Any:
+    """Insert a row, or replace the one with the same key."""
+    put = make(table)
+    changed = {c.name: put.excluded[c.name] for c in table.columns if not c.primary_key}
+    return put.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)

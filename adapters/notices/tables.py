@@ -1,13 +1,26 @@
 """Tables of the notifier, in SQLite or PostgreSQL.
 
 What was told cannot be read from the log, so these tables are in a file (`notices.db`) or a schema of their
-own, which no rebuild of the read model drops (docs/adr/0080-what-was-told-is-kept-apart.md). Nothing changes
-them yet: a version that does has to migrate them. Times are stored as RFC 3339 text, which sorts.
+own, which no rebuild of the read model drops (docs/adr/0080-what-was-told-is-kept-apart.md). Nor does a new
+version: it adds tables and columns, which may be null (`migrate`), and an older one works beside them.
+Times are stored as RFC 3339 text, which sorts.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+)
+from sqlalchemy.schema import CreateColumn
 
 POSTGRES_SCHEMA = "towpath_notices"
 WAITING, SENDING, SENT, DEAD, BUNDLED, UNSURE = "waiting", "sending", "sent", "dead", "bundled", "unsure"
@@ -72,7 +85,10 @@ notices = Table(
     _optional("first_try_at"),
     _optional("changed_at"),
     _optional("error"),
+    _optional("chat"),
+    Column("message_id", BigInteger),
 )
+"""`chat`, `message_id`: where it is shown, if its channel is a chat."""
 Index("notices_by_due", notices.c.channel, notices.c.state, notices.c.due_at)
 Index("notices_by_change", notices.c.changed_at)
 
@@ -84,3 +100,29 @@ channels = Table(
     Column("failed", BigInteger, nullable=False),
 )
 """Counts since the state was made: notices sent, and tries that failed."""
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("channel", _TEXT, primary_key=True),
+    Column("chat", _TEXT, primary_key=True),
+    Column("topic", _TEXT, primary_key=True),
+    Column("first", BigInteger),
+    Column("edited", BigInteger),
+    Column("loud", BigInteger),
+    _text("names"),
+    _text("changed_at"),
+)
+"""What each chat shows about a task or a runner; the numbers are ids of messages."""
+
+
+def migrate(connection: Connection) -> None:
+    """Add the tables and columns that are missing, in the caller's transaction; nothing is ever dropped."""
+    metadata.create_all(connection)
+    found, quote = inspect(connection), connection.dialect.identifier_preparer
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                words = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {quote.format_table(table)} ADD COLUMN {words}")

@@ -17,6 +17,7 @@ import orjson
 
 from adapters.notices.addresses import Allowed, NotAllowed, Resolve, checked_address, resolve
 from adapters.notices.signature import headers
+from domain.notices.conversation import NEW, Conversation
 from domain.notices.message import Message
 from domain.ports.notices import NotSent
 from domain.protocol import rfc3339
@@ -86,6 +87,9 @@ def cloud_event(message: Message) -> bytes:
 class WebhookSender:
     """Port `Sender`."""
 
+    chat = ""
+    most_due: int | None = None
+
     def __init__(
         self,
         webhook: Webhook,
@@ -101,7 +105,11 @@ class WebhookSender:
         self._look_up = look_up
         self._answer_seconds = answer_seconds
 
-    async def send(self, message: Message) -> None:
+    def pause(self) -> float:
+        """A receiver is a program, and takes what comes."""
+        return 0.0
+
+    async def send(self, message: Message, before: Conversation = NEW) -> None:
         """See the port."""
         body = cloud_event(message)
         try:

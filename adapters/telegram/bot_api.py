@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -76,20 +75,6 @@ def check_token(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise ValueError("it is no bot token: BotFather gives one such as 123456:ABC-DEF…")
     return token
-
-
-def check_base_url(url: str) -> str:
-    """`url` without a slash at its end. ValueError: it is no base URL of a Bot API."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise ValueError(f"write it as {BASE_URL}, or the URL of your own Bot API server")
-    if parts.username or parts.password:
-        raise ValueError("a user and a password in it are not sent")
-    return url.rstrip("/")
 
 
 class BotApi:

@@ -31,6 +31,7 @@ from domain.task.view import TaskRead
 from domain.validation.durations import duration
 from domain.validation.outside_text import REPLACEMENT, shortened
 
+AGAIN = "(again) "
 LAST_LINES = 10
 LINE_CHARS = 500
 _WORDS = {
@@ -79,6 +80,11 @@ class Notice(BaseModel):
     links: Links = Links()
     again: bool = False
 
+    @property
+    def headline(self) -> str:
+        """The first line of `text`, without the mark of what is told again."""
+        return self.text.removeprefix(AGAIN).partition("\n")[0]
+
 
 class Message(BaseModel):
     """A notice with the event that it tells; `data` is the event's, `attributes` its headers.
@@ -96,7 +102,7 @@ class Message(BaseModel):
 
     def told_again(self) -> Message:
         """The same, marked as what may have been told before."""
-        notice = self.notice.model_copy(update={"again": True, "text": f"(again) {self.notice.text}"})
+        notice = self.notice.model_copy(update={"again": True, "text": AGAIN + self.notice.text})
         return self.model_copy(update={"notice": notice})
 
 

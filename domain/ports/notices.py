@@ -8,23 +8,58 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from domain.log.position import Position
+from domain.notices.conversation import NEW, Conversation
 from domain.notices.message import Message
 from domain.notices.watches import Changes, Watch
 
 
 class NotSent(Exception):
-    """The receiver did not take the message; the text says why. `final`: it wants no further try."""
+    """The receiver did not take the message; the text says why. `final`: it wants no further try.
 
-    def __init__(self, why: str, *, final: bool = False) -> None:
+    `unsure`: a person may see it all the same, so another try is marked. `retry_after`: seconds to wait.
+    """
+
+    def __init__(
+        self, why: str, *, final: bool = False, unsure: bool = False, retry_after: float = 0.0
+    ) -> None:
         super().__init__(why)
         self.final = final
+        self.unsure = unsure
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message in `chat`, and what that shows about its topic from now on.
+
+    `message_id`: of the new message, or of the one that was edited.
+    """
+
+    chat: str
+    message_id: int
+    topic: str | None
+    conversation: Conversation
 
 
 class Sender(Protocol):
     """One channel's way to its receiver."""
 
-    async def send(self, message: Message) -> None:
-        """Send once. Raises NotSent."""
+    @property
+    def chat(self) -> str:
+        """Where messages stay, to be edited and answered; empty where they do not."""
+        ...
+
+    @property
+    def most_due(self) -> int | None:
+        """So many notices that are due at once go out one by one, more as a digest; None: any number."""
+        ...
+
+    def pause(self) -> float:
+        """Seconds until it may send."""
+        ...
+
+    async def send(self, message: Message, before: Conversation) -> Posted | None:
+        """Send once, after what the chat shows about the message's topic. Raises NotSent."""
         ...
 
 
@@ -81,8 +116,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Pull:
+    """What a channel wants next. `chat`, `most_due`: see Sender. `urgent_only`: only what is urgent."""
+
+    chat: str = ""
+    most_due: int | None = None
+    urgent_only: bool = False
+
+
+ANY = Pull()
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What is being sent. `members`: how many notices it tells; `tries`: how often it has failed."""
+    """What is being sent. `members`: how many notices it tells; `tries`: how often it has failed.
+
+    `before`: what the chat shows about its topic. `folded`: a digest, since there were too many.
+    """
 
     message: Message
     channel: str
@@ -90,6 +140,8 @@ class Outgoing:
     tries: int
     first_try_at: datetime
     urgent: bool
+    before: Conversation = NEW
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +209,18 @@ class NoticeState(Protocol):
         """Record a step in one transaction. A notice that its channel has already is not recorded twice."""
         ...
 
-    async def next(self, channel: str, now: datetime) -> Outgoing | None:
+    async def next(self, channel: str, now: datetime, pull: Pull = ANY) -> Outgoing | None:
         """What is due first, marked as being sent; what is due together becomes one digest."""
         ...
 
-    async def sent(self, one: Outgoing, now: datetime) -> None:
-        """Record that it was sent."""
+    async def sent(self, one: Outgoing, now: datetime, posted: Posted | None = None) -> None:
+        """Record that it was sent, and what became of it in a chat."""
         ...
 
-    async def failed(self, one: Outgoing, now: datetime, why: str, again_at: datetime | None) -> None:
-        """Record that it was not sent; None: it is given up."""
+    async def failed(
+        self, one: Outgoing, now: datetime, why: str, again_at: datetime | None, *, unsure: bool = False
+    ) -> None:
+        """Record that it was not sent; None: it is given up. `unsure`: the next try is marked."""
         ...
 
     async def forget(self, before: datetime) -> None:

@@ -104,6 +104,14 @@ class Variables(BaseSettings):
         description="Signs the webhooks of channels that name no secret: `whsec_…`; several, separated by "
         "spaces, all sign.",
     )
+    telegram_token: SecretStr | None = Field(
+        None,
+        description="The bot's token for channels of Telegram that name none; BotFather gives it.",
+    )
+    telegram_api: HttpUrl = Field(
+        "https://api.telegram.org",
+        description="Where Telegram's Bot API is: its own, or a Bot API server that you run.",
+    )
     allowed_hosts: HostNames = Field(
         (),
         description="Names under which the API and a runner's HTTP intake are reached, separated by commas; "

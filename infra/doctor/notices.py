@@ -1,4 +1,4 @@
-"""Checks of the notifier, where one is configured: its file, whether it works, and what it could not send."""
+"""Checks of the notifier, where one is configured: file, bots, whether it works, what it could not send."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 
 from adapters.notices.store import SqlNoticeState
+from adapters.notices.telegram import TelegramChat
+from adapters.telegram.bot_api import BotApi
+from adapters.telegram.errors import BotApiError, Unauthorized
 from domain.errors import Busy
 from infra.doctor.examination import Examination
 from infra.doctor.finding import Finding, ok, problem, warning
-from infra.notices.file import NotifyFileError, load_notify_file
+from infra.notices.file import NotifyFile, NotifyFileError, load_notify_file
 from infra.notices.notifier import open_notice_database
 from infra.plural import counted
 
@@ -24,20 +27,42 @@ async def notices(about: Examination) -> list[Finding]:
     if settings.notify is None:
         return []
     try:
-        load_notify_file(settings)
+        file = load_notify_file(settings)
     except NotifyFileError as error:
         advice = "mend the file; `towpath notifier check` looks at it again"
         return [problem("notifier", "; ".join(str(error).splitlines()), advice)]
+    bots = await _bots(about, file)
     url = settings.notices_url
     if url.get_backend_name() == "sqlite" and not await asyncio.to_thread(Path(url.database or "").exists):
-        return [problem("notifier", "none has ever worked here", _START)]
+        return [*bots, problem("notifier", "none has ever worked here", _START)]
     engine = open_notice_database(settings)
     try:
-        return await _examined(about, SqlNoticeState(engine, ""))
+        return [*bots, *await _examined(about, SqlNoticeState(engine, ""))]
     except Busy as error:
-        return [problem("notifier", "its state cannot be read", error.detail)]
+        return [*bots, problem("notifier", "its state cannot be read", error.detail)]
     finally:
         await engine.dispose()
+
+
+async def _bots(about: Examination, file: NotifyFile) -> list[Finding]:
+    """Bots of Telegram that do not answer, or do not exist (any more)."""
+    channels = {
+        (one.receiver.token, one.receiver.base_url): one.name
+        for one in file.channels.values()
+        if isinstance(one.receiver, TelegramChat)
+    }
+    findings = []
+    for (token, base_url), name in channels.items():
+        async with BotApi(token, base_url, answer_seconds=about.patience.asked_seconds) as api:
+            try:
+                await api.get_me()
+            except Unauthorized as error:
+                advice = "give the current token in the file of channels, then restart the notifier"
+                findings.append(problem(f"channel {name}", f"Telegram: {error}", advice))
+            except BotApiError as error:
+                advice = "see whether this machine reaches TOWPATH_TELEGRAM_API; notices wait for a day"
+                findings.append(warning(f"channel {name}", f"Telegram: {error}", advice))
+    return findings
 
 
 async def _examined(about: Examination, state: SqlNoticeState) -> list[Finding]:

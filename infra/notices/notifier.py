@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.notices.store import SqlNoticeState, create_notice_tables
 from adapters.notices.tables import POSTGRES_SCHEMA
-from adapters.notices.webhook import WebhookSender, webhook_client
 from adapters.read_model.database import open_database
 from infra.composition import Core, new_id, now
 from infra.config.settings import Settings
 from infra.notices.file import NotifyFile
+from infra.notices.senders import Senders
 from projections.lock_view import FoldedLockView
 from projections.notices.delivery import Delivery
 from projections.notices.notifier import Notifier
@@ -33,10 +33,10 @@ async def open_notifier(core: Core, file: NotifyFile, view: FoldedLockView) -> A
     engine = open_notice_database(settings)
     try:
         await create_notice_tables(engine)
-        async with webhook_client() as client:
+        async with Senders() as senders:
             state = SqlNoticeState(engine, new_id())
             deliveries = [
-                Delivery(one.name, one.timing, WebhookSender(one.webhook, client), state, now)
+                Delivery(one.name, one.timing, senders.sender(one.receiver), state, now)
                 for one in file.channels.values()
             ]
             teller = Teller(file.rules, core.reader, core.tasks, view, settings.api_public_base_url)

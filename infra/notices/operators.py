@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from adapters.notices.store import SqlNoticeState, create_notice_tables
-from adapters.notices.webhook import WebhookSender, webhook_client
 from domain.errors import Busy
+from domain.notices.conversation import NEW
 from domain.notices.message import Message, Notice
 from domain.ports.notices import ChannelFigures, DeadNotice
 from infra.composition import new_id, now
 from infra.config.settings import Settings
-from infra.notices.file import Channel
+from infra.notices.channels import Channel
 from infra.notices.notifier import open_notice_database
+from infra.notices.senders import Senders
 
 Figures = Callable[[], Awaitable[Sequence[ChannelFigures]]]
 TEST_TYPE = "towpath.notice.test.v1"
@@ -29,8 +30,8 @@ async def send_test(channel: Channel) -> Message:
         at=now(),
         notice=Notice(name="test", text=text),
     )
-    async with webhook_client() as client:
-        await WebhookSender(channel.webhook, client).send(message)
+    async with Senders() as senders:
+        await senders.sender(channel.receiver).send(message, NEW)
     return message
 
 

@@ -49,26 +49,116 @@ def init(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="Where to; default: TOWPATH_NOTIFY.")
     ] = None,
+    telegram: Annotated[
+        bool,
+        typer.Option(
+            "--telegram",
+            help="For a chat of Telegram: waits for a first message from it.",
+            show_default=False,
+        ),
+    ] = False,
+    token_file: Annotated[
+        Path | None, typer.Option(help="With --telegram: the file with the bot's token, mode 0600.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=1, max=86400, help="With --telegram: seconds to wait for the message.")
+    ] = 600.0,
 ) -> None:
-    """Write a commented file of channels and rules, with a new secret; never over another."""
+    """Write a commented file of channels and rules; never over another."""
     settings = server_settings(quiet=True)
     from infra.cli.output.stderr import say
     from infra.config.private_files import create_private
     from infra.errors.cli_error import CliError, system_words
     from infra.errors.exit_codes import Exit
-    from infra.notices.file import example
+    from infra.notices.example import example
 
     path = file or settings.notify
     if path is None:
         raise CliError("name the file to write, or set TOWPATH_NOTIFY to it", Exit.USAGE)
+    if token_file is not None and not telegram:
+        raise CliError("--token-file is for --telegram", Exit.USAGE)
+    there = CliError(f"{path} is there already, and stays as it is", Exit.CONFLICT)
+    if path.exists():
+        raise there
+    text = _for_chat(settings, token_file, wait) if telegram else example()
     try:
         with open(create_private(path), "w") as made:  # noqa: PTH123  a descriptor
-            made.write(example())
+            made.write(text)
     except FileExistsError:
-        raise CliError(f"{path} is there already, and stays as it is", Exit.CONFLICT) from None
+        raise there from None
     except OSError as error:
         raise CliError(system_words(error)) from None
-    say(f"wrote {path}: edit it, set TOWPATH_NOTIFY={path.absolute()}, and try `towpath notifier check`")
+    then = "try `towpath notifier test ops`" if telegram else "try `towpath notifier check`"
+    say(f"wrote {path}: edit it, set TOWPATH_NOTIFY={path.absolute()}, and {then}")
+
+
+def _for_chat(settings: Settings, token_file: Path | None, wait: float) -> str:
+    """The file for the chat that somebody writes from, within `wait` seconds."""
+    import asyncio
+
+    from adapters.telegram.bot_api import BotApi, check_token
+    from adapters.telegram.errors import BotApiError, Conflict
+    from adapters.telegram.updates import ChatMessage
+    from infra.cli.output.stderr import say
+    from infra.config.private_files import read_private
+    from infra.errors.cli_error import CliError, system_words
+    from infra.errors.exit_codes import Exit
+    from infra.notices.example import telegram_example
+    from infra.notices.telegram_setup import invite, wait_for_chat
+
+    try:
+        if token_file is not None:
+            token = check_token(read_private(token_file))
+            named = f"token_file = {_toml(str(token_file.absolute()))}"
+        elif settings.telegram_token is not None:
+            token = check_token(settings.telegram_token.get_secret_value())
+            named = "# its token is in the variable TOWPATH_TELEGRAM_TOKEN"
+        else:
+            token = check_token(_asked_token())
+            named = f'token = "{token}"'
+    except OSError as error:
+        raise CliError(system_words(error), Exit.USAGE) from None
+    except ValueError as error:
+        raise CliError(f"the bot's token: {error}", Exit.USAGE) from None
+
+    async def find() -> ChatMessage | None:
+        async with BotApi(token, settings.telegram_api) as api:
+            invitation = await invite(api)
+            own, group = invitation.links
+            say(f"To be told in a chat of your own, open {own} and press Start.")
+            say(f"To be told in a group, open {group} and choose the group.")
+            say(f"In a topic or a channel where the bot is a member, send: /start {invitation.code}")
+            return await wait_for_chat(api, invitation, wait)
+
+    try:
+        found = asyncio.run(find())
+    except Conflict as error:
+        raise CliError(
+            f"Telegram: {error}: end it while this command waits, or make a bot of its own"
+        ) from None
+    except BotApiError as error:
+        raise CliError(f"Telegram: {error}") from None
+    if found is None:
+        raise CliError(f"no message with the code came within {wait:g} seconds; nothing was written")
+    say(f"found the chat {found.chat.id} ({found.chat.kind})")
+    return telegram_example(named, found.chat.id, found.thread_id)
+
+
+def _asked_token() -> str:
+    """The token, typed at a terminal without being shown. Raises ValueError."""
+    import sys
+
+    if not sys.stdin.isatty():
+        raise ValueError("give --token-file, or set TOWPATH_TELEGRAM_TOKEN")
+    asked: str = typer.prompt("The bot's token, which BotFather gives", hide_input=True, err=True)
+    return asked
+
+
+def _toml(text: str) -> str:
+    """`text` as a TOML string."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
 
 
 @app.command("check")

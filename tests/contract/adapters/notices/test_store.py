@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
 from domain.log.position import Position
-from domain.notices.message import Message, Notice
+from domain.notices.conversation import NEW, Conversation
+from domain.notices.message import Message, Notice, NoticeTask
 from domain.notices.rules import Trigger
 from domain.notices.watches import Changes, Watch
-from domain.ports.notices import Placed, Standing, Step, Superseded
+from domain.ports.notices import Placed, Posted, Pull, Standing, Step, Superseded
 from tests.contract.adapters.notices.conftest import OpenState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -124,6 +126,81 @@ async def test_a_burst_of_ten_thousand_is_one_digest_that_counts_all(state: SqlN
     await state.sent(one, due)
     (figures,) = await state.figures(due)
     assert (figures.sent, figures.waiting, figures.failed) == (10_000, 0, 1)
+
+
+async def test_what_is_too_much_for_a_chat_is_a_digest_and_what_is_urgent_goes_first(
+    state: SqlNoticeState,
+) -> None:
+    pull = Pull("5", most_due=3)
+    await state.record(Step(notices=[placed(f"e{n}") for n in range(4)] + [placed("asked", urgent=True)]))
+    one = await state.next("ops", NOW, pull)
+    assert one is not None
+    assert (one.message.id, one.folded) == ("asked", False)
+    await state.failed(one, NOW, "no answer", NOW, unsure=True)
+    one = await state.next("ops", NOW, pull)
+    assert one is not None
+    assert one.message.notice.again
+    await state.sent(one, NOW)
+    assert await state.next("ops", NOW, Pull("5", most_due=3, urgent_only=True)) is None
+    one = await state.next("ops", NOW, pull)
+    assert one is not None
+    assert (one.members, one.folded) == (4, True)
+    await state.sent(one, NOW)
+    await state.record(Step(notices=[placed(f"f{n}") for n in range(3)]))
+    one = await state.next("ops", NOW, pull)
+    assert one is not None
+    assert (one.members, one.folded) == (1, False)
+    many = [placed(f"q{n}", urgent=True) for n in range(13)]
+    await state.record(Step(notices=many))
+    one = await state.next("ops", NOW, pull)
+    assert one is not None
+    assert (one.members, one.folded) == (15, True)
+    assert sum(figures.waiting for figures in await state.figures(NOW)) == 16
+
+
+async def test_what_a_chat_shows_about_a_task_is_kept(state: SqlNoticeState, open_state: OpenState) -> None:
+    about = NoticeTask(id="t1", title="x", attempt=1, workspace=None, pool="p", labels={}, runner_id=None)
+    told = [
+        Message(id=id, type="t", subject="t1", at=NOW, notice=Notice(name="running", text="x", task=about))
+        for id in ("e1", "e2", "e3")
+    ]
+    await state.record(Step(notices=[placed(one.id, message=one) for one in told]))
+    shown = Conversation(7, 8, 9, ("created", "running"))
+    for expected in (NEW, shown):
+        one = await state.next("ops", NOW, Pull("5"))
+        assert one is not None
+        assert one.before == expected
+        await state.sent(one, NOW, Posted("5", 8, "task t1", shown))
+    assert await open_state("two").take(await state.standing())
+    other = open_state("two")
+    one = await other.next("ops", NOW, Pull("6"))  # the channel was pointed at another chat
+    assert one is not None
+    assert one.before == NEW
+    await other.sent(one, NOW, Posted("6", 1, "task t1", Conversation(1, 1)))
+    await other.forget(NOW + SOON)
+    await other.record(Step(notices=[placed("e4", message=told[0].model_copy(update={"id": "e4"}))]))
+    one = await other.next("ops", NOW, Pull("5"))
+    assert one is not None
+    assert one.before == NEW
+
+
+async def test_a_state_of_an_older_version_is_migrated_and_loses_nothing(
+    url: str, state: SqlNoticeState, open_state: OpenState
+) -> None:
+    await state.record(Step(Position(7, "e7"), 3, [placed("e1")]))
+    engine = open_database(url, schema=POSTGRES_SCHEMA, survives_power_cut=True)
+    async with engine.begin() as connection:
+        for words in ("ALTER TABLE notices DROP COLUMN chat", "ALTER TABLE notices DROP COLUMN message_id",
+                      "DROP TABLE conversations"):  # fmt: skip
+            await connection.exec_driver_sql(words)
+    await asyncio.gather(*(create_notice_tables(engine) for _ in range(2)))
+    await engine.dispose()
+    newer = open_state("one")
+    assert (await newer.start(NOW)).position == Position(7, "e7")
+    one = await newer.next("ops", NOW, Pull("5"))
+    assert one is not None
+    assert one.message.id == "e1"
+    await newer.sent(one, NOW, Posted("5", 8, None, NEW))
 
 
 async def test_one_alone_is_no_digest(state: SqlNoticeState) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.telegram.bot_api import BotApi, Fixed, check_base_url, check_token
+from adapters.telegram.bot_api import BotApi, Fixed, check_token
 from adapters.telegram.errors import (
     BotApiError,
     Conflict,
@@ -183,13 +183,9 @@ async def test_an_answer_of_something_else_is_no_answer(telegram: FakeBotApi, an
             await api.send_message(ANN, "x")
 
 
-def test_what_is_no_token_and_no_base_url() -> None:
+def test_what_is_no_token() -> None:
     assert check_token(f" {TOKEN}\n") == TOKEN
-    assert check_base_url("https://api.telegram.org/") == "https://api.telegram.org"
     for token in ("", "secret", "4711:short", "4711:AAtest/../x" + "y" * 30):
         with pytest.raises(ValueError, match="BotFather") as caught:
             check_token(token)
         assert not token or token not in str(caught.value)
-    for url in ("", "api.telegram.org", "ftp://x", "http://[::1", "https://a:b@x", "https://x/?a=b"):
-        with pytest.raises(ValueError, match=r"write it as|not sent"):
-            check_base_url(url)

@@ -18,9 +18,10 @@ from infra.doctor.examination import Patience, examining
 from infra.doctor.finding import Finding
 from infra.doctor.notices import notices
 from infra.nats.embedded_server import EmbeddedNats
-from infra.notices.file import example
+from infra.notices.example import example, telegram_example
 from infra.notices.notifier import open_notice_database
 from tests.support.messages import now
+from tests.support.telegram.bot_api_server import ANN, TOKEN, serving_bot_api
 
 PATIENT = Patience(asked_seconds=60.0)
 IMPATIENT = Patience(asked_seconds=0.2)
@@ -58,6 +59,22 @@ async def test_faults_of_the_file(settings: Settings, js_connection: Client) -> 
     (finding,) = await examined(settings, js_connection)
     assert finding.state == "problem"
     assert "chmod 600" in finding.found
+
+
+async def test_a_bot_that_is_gone_or_away(settings: Settings, js_connection: Client) -> None:
+    assert settings.notify is not None
+    async with serving_bot_api() as telegram:
+        settings.notify.write_text(telegram_example(f'token = "{TOKEN}"', ANN))
+        settings = settings.model_copy(update={"telegram_api": telegram.url})
+        assert len(await examined(settings, js_connection, PATIENT)) == 1
+        telegram.token = "4712:other"
+        bot, _ = await examined(settings, js_connection, PATIENT)
+        assert (bot.check, bot.state) == ("channel ops", "problem")
+        assert "no bot with this token" in bot.found
+        telegram.down = True
+        bot, _ = await examined(settings, js_connection, PATIENT)
+        assert bot.state == "warning"
+        assert TOKEN not in bot.found + str(bot.advice)
 
 
 async def test_none_has_ever_worked(settings: Settings, js_connection: Client) -> None:

@@ -12,7 +12,7 @@ import sys
 from datetime import datetime
 
 from adapters.notices.store import SqlNoticeState
-from domain.ports.notices import Outgoing, Step
+from domain.ports.notices import ANY, Outgoing, Posted, Pull, Step
 from projections.lock_view import FoldedLockView
 from tests.integration.projections.notices.harness import NotifierParts, open_state_database, rule
 from tests.support.log_harness import jetstream_harness
@@ -39,18 +39,18 @@ class DyingState(SqlNoticeState):
         if step.notices:
             self._at("recorded")
 
-    async def next(self, channel: str, now: datetime) -> Outgoing | None:
+    async def next(self, channel: str, now: datetime, pull: Pull = ANY) -> Outgoing | None:
         """Killed before anything is marked as being sent, and after."""
         self._at("marking")
-        one = await super().next(channel, now)
+        one = await super().next(channel, now, pull)
         if one is not None:
             self._at("marked")
         return one
 
-    async def sent(self, one: Outgoing, now: datetime) -> None:
+    async def sent(self, one: Outgoing, now: datetime, posted: Posted | None = None) -> None:
         """Killed after the answer, and after it is recorded."""
         self._at("answered")
-        await super().sent(one, now)
+        await super().sent(one, now, posted)
         self._at("settled")
 
 

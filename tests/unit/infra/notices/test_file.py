@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from adapters.notices.telegram import TelegramChat
 from domain.notices.rules import Rule, Trigger
 from infra.config.settings import load_settings
-from infra.notices.file import NotifyFile, NotifyFileError, example, load_notify_file
+from infra.notices.example import example, telegram_example
+from infra.notices.file import NotifyFile, NotifyFileError, load_notify_file
 
+TOKEN = "4711:AAtest-token_of-the-fake-bot-api-0123456789"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CHANNEL = (
     f'[[channel]]\nname = "ops"\nkind = "webhook"\nurl = "https://hooks.example/T0"\nsecret = "{SECRET}"\n'
@@ -26,10 +29,17 @@ def read(tmp_path: Path, text: str, mode: int = 0o600, **changes: object) -> Not
     return load_notify_file(load_settings(notify=path).model_copy(update=changes))
 
 
+def private(path: Path, text: str) -> Path:
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+    return path
+
+
 def faults(tmp_path: Path, text: str, **options: object) -> list[str]:
     with pytest.raises(NotifyFileError) as caught:
         read(tmp_path, text, **options)  # type: ignore[arg-type]
     assert SECRET not in str(caught.value)
+    assert TOKEN.partition(":")[2] not in str(caught.value)
     assert "hooks.example/T0" not in str(caught.value)
     return str(caught.value).replace(f"{tmp_path / 'notify.toml'}: ", "").splitlines()
 
@@ -41,8 +51,8 @@ def test_what_it_holds(tmp_path: Path) -> None:
     channel = found.channels["ops"]
     assert channel.timing.digest == timedelta(seconds=30)
     assert channel.timing.quiet is not None
-    assert channel.webhook.url == "https://hooks.example/T0"
-    assert len(channel.webhook.keys) == 1
+    assert channel.receiver.url == "https://hooks.example/T0"
+    assert len(channel.receiver.keys) == 1
     assert list(found.rules) == [Rule("ops", (Trigger("failed"),), "shop", "gpu", ("team", "web"), "deploy*")]
     assert SECRET not in repr(found)
 
@@ -54,20 +64,21 @@ def test_the_example_is_valid_and_its_secret_new(tmp_path: Path) -> None:
 
 def test_every_comment_of_the_example_is_valid_too(tmp_path: Path) -> None:
     text = "\n".join(
-        line.removeprefix("# ") if " = " in line and line.startswith("# ") else line
+        line.removeprefix("# ") if (" = " in line or "[[" in line) and line.startswith("# ") else line
         for line in example().splitlines()
     )
-    assert read(tmp_path, text).channels["ops"].timing.digest == timedelta(seconds=30)
+    token = private(tmp_path / "token", TOKEN)
+    channels = read(tmp_path, text.replace("/etc/towpath/bot-token", str(token))).channels
+    assert channels["ops"].timing.digest == timedelta(seconds=30)
+    assert channels["phone"].receiver == TelegramChat(TOKEN, 123456789, 7)
 
 
 def test_secrets_from_a_file_and_from_the_environment(tmp_path: Path) -> None:
     without = CHANNEL.replace(f'secret = "{SECRET}"\n', "")
-    file = tmp_path / "secret"
-    file.write_text(SECRET + "\n")
-    file.chmod(0o600)
-    keys = read(tmp_path, f'{without}secret_file = "{file}"\n{RULE}').channels["ops"].webhook.keys
+    file = private(tmp_path / "secret", SECRET)
+    keys = read(tmp_path, f'{without}secret_file = "{file}"\n{RULE}').channels["ops"].receiver.keys
     given = {"webhook_secret": SecretStr(SECRET)}
-    assert read(tmp_path, without + RULE, **given).channels["ops"].webhook.keys == keys
+    assert read(tmp_path, without + RULE, **given).channels["ops"].receiver.keys == keys
     file.chmod(0o640)
     assert faults(tmp_path, f'{without}secret_file = "{file}"\n{RULE}') == [
         f"channel 1 (`ops`), `secret_file`: others may use {file} (mode 0640): run `chmod 600` on it"
@@ -86,7 +97,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         CHANNEL.replace("https://", "http://")
         + 'digest = "soon"\nquiet = "at night"\n'
         + CHANNEL.replace(SECRET, "hunter2")
-        + '[[channel]]\nname = "phone"\nkind = "telegram"\nchat_id = 5\n'
+        + '[[channel]]\nname = "phone"\nkind = "telegram"\nchat_id = 0\nthread_id = 0\n'
         + '[[channel]]\nname = "mail"\nkind = "apprise"\n'
         + '[[channel]]\nname = "no name"\nkind = "webhook"\nulr = "x"\n'
         + '[[rule]]\nchannel = "opps"\nevents = ["fail", "runs-over"]\nworkspce = "x"\n'
@@ -102,8 +113,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "channel 1 (`ops`), `digest`: 'soon' is no duration",
         "channel 1 (`ops`), `quiet`: 'at night' is no time of quiet",
         "channel 2 (`ops`), `secret`: a secret is `whsec_`",
-        "channel 3 (`phone`), `kind`: `telegram` is not available in this version; `webhook` is",
-        "channel 4 (`mail`), `kind`: `apprise` is not available in this version; `webhook` is",
+        "channel 3 (`phone`), `thread_id`: ",
+        "channel 4 (`mail`), `kind`: `apprise` is not available in this version; `telegram` and",
         "channel 5 (`no name`), `name`: give 1 to 64 of the characters",
         "channel 5 (`no name`), `url`: it is missing",
         "channel 5 (`no name`), `ulr`: there is no such key (did you mean url?)",
@@ -117,6 +128,39 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
     assert [fault[: len(start)] for fault, start in zip(found, starts, strict=True)] == starts
     assert "hunter2" not in "\n".join(found)
+
+
+def test_a_chat_of_telegram(tmp_path: Path) -> None:
+    text = f'[[channel]]\nname = "ops"\nkind = "telegram"\nchat_id = -100200300\ntoken = "{TOKEN}"\n'
+    found = read(tmp_path, text + 'digest = "30s"\n' + RULE, telegram_api="http://127.0.0.1:8081")
+    assert found.channels["ops"].receiver == TelegramChat(TOKEN, -100200300, None, "http://127.0.0.1:8081")
+    assert TOKEN not in repr(found)
+    without = text.replace(f'token = "{TOKEN}"\n', "")
+    file = private(tmp_path / "token", TOKEN)
+    of_environment = {"telegram_token": SecretStr(TOKEN)}
+    for more, given in ((f'token_file = "{file}"\n', {}), ("", of_environment)):
+        channel = read(tmp_path, without + more + RULE, **given).channels["ops"]
+        assert channel.receiver == TelegramChat(TOKEN, -100200300)
+    made = read(tmp_path, telegram_example(f'token = "{TOKEN}"', "@ops_room", 7))
+    assert made.channels["ops"].receiver == TelegramChat(TOKEN, "@ops_room", 7)
+    file.chmod(0o644)
+    where = "channel 1 (`ops`), "
+    for wrong, says in (
+        (without, "`token`: give `token` or `token_file`, or set TOWPATH_TELEGRAM_TOKEN"),
+        (text + 'token_file = "x"\n', "`token_file`: `token` is there, too: keep one of them"),
+        (text.replace(TOKEN, f"bot{TOKEN}"), "`token`: it is no bot token: BotFather gives one such as"),
+        (without + f'token_file = "{file}"\n', f"`token_file`: others may use {file} (mode 0644)"),
+        (text.replace("-100200300", '"-100200300"'), "`chat_id`: write it as a number, without quotes"),
+        (text.replace("-100200300", '"ops"'), "`chat_id`: write the chat's number, or"),
+        (text + 'url = "x"\n', "`url`: there is no such key"),
+        (text.replace('"telegram"', '"telegramm"'), "`kind`: there is no such kind (did you mean telegram?)"),
+        (
+            text.replace('kind = "telegram"\n', ""),
+            "`kind`: it is missing: `telegram` and `webhook` are there",
+        ),
+    ):
+        assert [one[: len(where + says)] for one in faults(tmp_path, wrong + RULE)] == [where + says]
+    assert faults(tmp_path, text.replace("-100200300", "true") + RULE)[0].startswith(where + "`chat_id`: ")
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
