@@ -11,9 +11,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.01
+_DEADLINE_SECONDS = 60.0
+"""Nothing takes so long but on a machine that does much else; only a test that fails waits for it."""
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = 10.0) -> T:
+async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = _DEADLINE_SECONDS) -> T:
     """Call `condition` until it answers something true, and return that.
 
     `condition` may be sync or async; an AssertionError counts as "not yet". After `timeout` seconds the
@@ -35,7 +37,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float =
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def until(condition: Callable[[], T], timeout: float = 10.0) -> T:
+def until(condition: Callable[[], T], timeout: float = _DEADLINE_SECONDS) -> T:
     """As `eventually`, where a test cannot wait for a coroutine: beside a browser's own loop."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

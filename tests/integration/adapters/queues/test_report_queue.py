@@ -17,7 +17,7 @@ from domain import subjects
 from domain.ports.queues import QueuedReport
 from domain.subjects import Stream
 from infra.nats.embedded_server import EmbeddedNats
-from tests.support.nats import KINDS, Answer, api, connect
+from tests.support.nats import CONNECT_TIMEOUT_SECONDS, KINDS, Answer, api, connect
 from tests.support.waiting import eventually
 
 Handle = Callable[[QueuedReport], Awaitable[float | None]]
@@ -37,7 +37,10 @@ async def consuming(queue: JetStreamReportQueue, handle: Handle) -> AsyncIterato
 async def publish(nc: Client, count: int) -> None:
     js = nc.jetstream()
     await asyncio.gather(
-        *(js.publish(subjects.report(f"task{number}"), b"%d" % number) for number in range(count))
+        *(
+            js.publish(subjects.report(f"task{number}"), b"%d" % number, timeout=CONNECT_TIMEOUT_SECONDS)
+            for number in range(count)
+        )
     )
 
 
