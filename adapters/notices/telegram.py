@@ -14,6 +14,7 @@ from adapters.telegram.errors import BotApiError, MessageGone, Refused, Throttle
 from adapters.telegram.pace import Pace
 from domain.notices.conversation import NEW, Conversation, Plan, after, plan, topic_of
 from domain.notices.message import Message
+from domain.ports.chat import NoticeButtons
 from domain.ports.notices import NotSent, Posted
 
 MOST_DUE = 5
@@ -43,10 +44,14 @@ class TelegramSender:
 
     most_due: int | None = MOST_DUE
 
-    def __init__(self, to: TelegramChat, api: BotApi, pace: Pace) -> None:
+    def __init__(
+        self, to: TelegramChat, api: BotApi, pace: Pace, buttons: NoticeButtons | None = None
+    ) -> None:
+        """`buttons`: of notices that people may act on, if a bot takes their presses."""
         self._to = to
         self._api = api
         self._pace = pace
+        self._buttons = buttons
 
     @property
     def chat(self) -> str:
@@ -77,11 +82,13 @@ class TelegramSender:
 
     async def _send(self, todo: Plan, message: Message) -> int:
         says = new_message(message, todo.before.names)
+        rows = await self._buttons.of(message) if self._buttons is not None else ()
         await self._pace.turn(self._to.chat_id)
         try:
-            return await self._api.send_message(
+            sent = await self._api.send_message(
                 self._to.chat_id,
                 says.text,
+                buttons=rows,
                 reply_to=todo.reply_to,
                 silent=todo.silent,
                 thread_id=self._to.thread_id,
@@ -89,6 +96,10 @@ class TelegramSender:
             )
         except BotApiError as error:
             raise self._not_sent(error, unsure=isinstance(error, Unreachable) and error.sent) from None
+        if self._buttons is not None:
+            fixed = [(one.offset, one.length) for one in says.fixed]
+            await self._buttons.shown(message, self._to.chat_id, sent, says.text, fixed)
+        return sent
 
     def _not_sent(self, error: BotApiError, *, unsure: bool) -> NotSent:
         if isinstance(error, Throttled):

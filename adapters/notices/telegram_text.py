@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.telegram.bot_api import Fixed
-from adapters.telegram.text import MORE, MOST_UNITS, cut, units, unlinked
+from domain.chat.text import MOST_UNITS, cut, units, unlinked
 from domain.notices.message import AGAIN, Message, Notice
+from domain.validation.outside_text import MORE
 
 MOST_HEADLINE, MOST_WHY, MOST_BY = 700, 2000, 300
 

@@ -77,6 +77,11 @@ def check_token(token: str) -> str:
     return token
 
 
+def bot_id(token: str) -> int:
+    """The bot's number, which its token begins with."""
+    return int(token.partition(":")[0])
+
+
 class BotApi:
     """One bot. Methods raise a `BotApiError`; `async with` closes the connections."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from domain.chat.people import VIEWER, User
-from domain.chat.text import fitted, inert
+from domain.chat.text import cut, inert
 from domain.validation.outside_text import MORE
 
 CONFIRM_WITHIN = timedelta(seconds=60)
@@ -75,7 +75,7 @@ def pressed(data: str) -> tuple[str, str]:
 
 def choice_rows(choices: Sequence[str]) -> Rows:
     """A button for each choice; short ones share a row. The action is the choice's number."""
-    labels = [(fitted(inert(choice), LABEL_UNITS) or MORE, str(at)) for at, choice in enumerate(choices)]
+    labels = [(cut(inert(choice), LABEL_UNITS) or MORE, str(at)) for at, choice in enumerate(choices)]
     if any(len(label) > LONG_CHOICE for label, _ in labels):
         return [[one] for one in labels]
     return [labels[at : at + CHOICES_IN_A_ROW] for at in range(0, len(labels), CHOICES_IN_A_ROW)]
@@ -102,4 +102,4 @@ def refusal(card: Card, user: User, role: str) -> str | None:
 def with_outcome(text: str, outcome: str, most: int) -> str:
     """What the message says once it is decided; the outcome is never cut off."""
     ending = f"\n→ {outcome}"
-    return fitted(text, most - len(ending.encode("utf-16-le")) // 2) + ending
+    return cut(text, most - len(ending.encode("utf-16-le")) // 2) + ending

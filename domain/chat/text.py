@@ -8,14 +8,19 @@ becoming one: nobody is called, and no tap sends a command.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from domain.validation.outside_text import MORE, REPLACEMENT, STEERING
 
 MOST_UNITS = 4096
 JOINER = "\u2060"
-_LINKS = re.compile(r"(?<!\w)[@#/$+](?=\w)|(?<=\w)(?:://|[.@])(?=\w)")
-"""Signs that begin a mention, a tag, a command or a telephone number, or that stand inside of an address."""
-
+_STARTS = re.compile(
+    r"(?<=[/@#$＠＃])(?=\w)"  # commands, mentions, mail addresses, tags
+    r"|(?<=\w)(?=://)"  # links: broken before what makes them one
+    r"|(?<=\w\.)(?=\w)"  # hosts and IP addresses without a scheme
+    r"|(?<=\+)(?=\d)"  # telephones
+)
+_JOINS = "\u200d"
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
@@ -24,16 +29,31 @@ def units(text: str) -> int:
     return len(text) + sum(char > "\uffff" for char in text)
 
 
-def fitted(text: str, most: int = MOST_UNITS) -> str:
-    """The beginning of `text`, at most `most` code units; a cut text ends with an ellipsis."""
+def unlinked(text: str) -> str:
+    """`text`, none of which becomes a link; it looks the same."""
+    return _STARTS.sub(JOINER, text)
+
+
+def cut(text: str, most: int = MOST_UNITS) -> str:
+    """`text` in at most `most` units; with `…` where something was left out, at a space if one is near."""
     if units(text) <= most:
         return text
-    left, end = most - units(MORE), 0
-    for end, char in enumerate(text):  # noqa: B007 - used after the loop
-        left -= units(char)
-        if left < 0:
-            break
-    return text[:end] + MORE
+    if most < 1:
+        return ""
+    left, end = most - 1, 0
+    while end < len(text) and (size := 2 if text[end] > "\uffff" else 1) <= left:
+        left, end = left - size, end + 1
+    while end and (_joined(text[end]) or text[end - 1] == _JOINS):
+        end -= 1  # the parts of one character stay together
+    space = max(text.rfind(" ", 0, end), text.rfind("\n", 0, end))
+    if space > end * 0.8:
+        end = space
+    return text[:end].rstrip() + MORE
+
+
+def _joined(char: str) -> bool:
+    """Whether it belongs to the character before it."""
+    return char == _JOINS or "\ufe00" <= char <= "\ufe0f" or bool(unicodedata.combining(char))
 
 
 def last_lines(text: str, most_lines: int, most: int) -> str:
@@ -50,7 +70,7 @@ def last_lines(text: str, most_lines: int, most: int) -> str:
 
 def inert(text: str) -> str:
     """`text` of others for a message: no control characters, and nothing that becomes a link."""
-    return _LINKS.sub(lambda found: found[0] + JOINER, STEERING.sub(REPLACEMENT, text))
+    return unlinked(STEERING.sub(REPLACEMENT, text))
 
 
 def printed(output: str) -> str:
@@ -61,7 +81,7 @@ def printed(output: str) -> str:
 
 def one_line(text: str, most: int) -> str:
     """`inert` on one line, at most `most` code units."""
-    return fitted(inert(" ".join(text.split())), most)
+    return cut(inert(" ".join(text.split())), most)
 
 
 def age(seconds: float) -> str:

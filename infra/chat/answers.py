@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from domain.chat.cards import Card, Rows
-from domain.chat.text import MOST_UNITS, fitted, units
+from domain.chat.text import MOST_UNITS, cut, units
 
 Fixed = tuple[tuple[int, int], ...]
 
@@ -27,7 +27,7 @@ class Answer:
 
 def answer(text: str, card: Card | None = None, rows: Rows | None = None) -> Answer:
     """An answer that is not too long."""
-    return Answer(fitted(text), card, rows)
+    return Answer(cut(text), card, rows)
 
 
 def with_output(head: str, output: str, tail: str = "") -> Answer:

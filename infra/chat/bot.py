@@ -23,12 +23,16 @@ import structlog
 from adapters.notices.chat_state import SqlChatState
 from adapters.telegram.bot_api import BotApi
 from adapters.telegram.errors import BotApiError, Conflict, Throttled, Unauthorized
+from adapters.telegram.pace import Pace
 from adapters.telegram.updates import Update
 from domain.backoff import Backoff
 from domain.chat.people import Recipe, User
+from domain.errors import Busy
 from domain.lifecycle.asyncio_tasks import end_tasks, wait_at_most
 from domain.log.record import Recorded
+from domain.ports.notices import Superseded
 from infra.chat.acting import Acting
+from infra.chat.answers import answer
 from infra.chat.calls import Calls
 from infra.chat.messages import Messages
 from infra.chat.presses import Presses
@@ -47,6 +51,7 @@ NUMBERS_LAST = timedelta(days=6)
 """After a week without updates Telegram begins with another number, which may be smaller."""
 KEEP_CARDS = timedelta(days=14)
 FORGET_EVERY = timedelta(hours=1)
+GIVEN_UP = "this went wrong inside of the bot and was given up: the log of the notifier says more"
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
@@ -57,6 +62,7 @@ class Bot:
     def __init__(
         self,
         api: BotApi,
+        pace: Pace,
         state: SqlChatState,
         calls: Calls,
         users: Mapping[int, User],
@@ -78,7 +84,7 @@ class Bot:
         self._failures = 0
         self._told = False
         self._forgot_at = clock()
-        self._sending = Sending(api, state, clock, self._closing)
+        self._sending = Sending(api, pace, state, clock, self._closing)
         self._settling = Settling(
             state, calls, self._sending, clock, self._acting, base_url, look_at_all_seconds
         )
@@ -154,10 +160,19 @@ class Bot:
         )
 
         async def take(update: Update) -> None:
-            if update.message is not None:
-                await messages.take(update.message, update.id)
-            elif update.press is not None:
-                await presses.take(update.press)
+            try:
+                if update.message is not None:
+                    await messages.take(update.message, update.id)
+                elif update.press is not None:
+                    await presses.take(update.press)
+            except (Closing, Busy, Superseded):
+                raise
+            except Exception:  # it would come again for ever, and no other update would be done
+                log.exception("an update was given up", update_id=update.id)
+                if update.message is not None:
+                    await sending.send(update.message.chat.id, answer(GIVEN_UP), reply_to=update.message.id)
+                elif update.press is not None:
+                    await sending.acknowledge(update.press.id, GIVEN_UP, alert=True)
 
         return take
 

@@ -23,7 +23,7 @@ class Calls:
         self._open: dict[User | None, AsyncClient] = {}
         self._stack = AsyncExitStack()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self._stack.aclose()
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from domain.chat.cards import Card, Rows
 from domain.chat.people import OPERATOR, User
-from domain.chat.text import MOST_UNITS, fitted, inert, last_lines, printed, units
+from domain.chat.text import MOST_UNITS, cut, inert, last_lines, printed, units
 from infra.chat import words
 from infra.chat.answers import Answer, answer, new_card_id, with_output
 from infra.chat.finding import Finding
@@ -53,9 +53,9 @@ class Reading:
         row = [("← newer", f"p{page - 1}")] if page > 0 else []
         row += [("older →", f"p{page + 1}")] if more else []
         if not row:
-            return Answer(fitted(text), card)
+            return Answer(cut(text), card)
         card = card or Card(new_card_id(), "pages", data={"filter": wanted})
-        return Answer(fitted(text), card, [row])
+        return Answer(cut(text), card, [row])
 
     async def task(self, api: AsyncClient, user: User, reference: str) -> Answer:
         """A task with buttons for what may be asked and done next."""

@@ -16,11 +16,12 @@ from typing import TypeVar
 import structlog
 
 from adapters.notices.chat_state import SqlChatState
-from adapters.telegram.bot_api import BotApi, Fixed
+from adapters.telegram.bot_api import BotApi, ChatId, Fixed
 from adapters.telegram.errors import BotApiError, MessageGone, Refused, Throttled, Unreachable
+from adapters.telegram.pace import Pace
 from domain.backoff import Backoff
 from domain.chat.cards import Card, Rows, Shown, callback_data, with_outcome
-from domain.chat.text import MOST_UNITS
+from domain.chat.text import MOST_UNITS, units
 from domain.lifecycle.asyncio_tasks import wait_at_most
 from infra.chat.answers import Answer
 
@@ -40,11 +41,13 @@ class Sending:
     def __init__(
         self,
         api: BotApi,
+        pace: Pace,
         state: SqlChatState,
         clock: Callable[[], datetime],
         closing: asyncio.Event,
     ) -> None:
         self._api = api
+        self._pace = pace
         self._state = state
         self._clock = clock
         self._closing = closing
@@ -58,6 +61,7 @@ class Sending:
         if card is not None:
             await self._state.keep(card, self._clock())
         message_id = await self._patiently(
+            chat_id,
             lambda: self._api.send_message(
                 chat_id,
                 answer.text,
@@ -66,7 +70,7 @@ class Sending:
                 force_reply=answer.force_reply,
                 thread_id=thread_id,
                 fixed=[Fixed(*one) for one in answer.fixed],
-            )
+            ),
         )
         if card is not None and message_id is not None:
             await self._state.shown(card.id, Shown(chat_id, message_id, answer.text, answer.fixed))
@@ -85,16 +89,17 @@ class Sending:
             await self._edit(place, text, Answer(text, fixed=place.fixed))
 
     async def _edit(self, place: Shown, text: str, answer: Answer) -> None:
-        fixed = [Fixed(*one) for one in answer.fixed if sum(one) <= len(text)]
+        fixed = [Fixed(*one) for one in answer.fixed if sum(one) <= units(text)]
         with contextlib.suppress(MessageGone):
             await self._patiently(
+                place.chat_id,
                 lambda: self._api.edit_message(
                     place.chat_id,
                     place.message_id,
                     text,
                     buttons=buttons(answer.card, answer.rows),
                     fixed=fixed,
-                )
+                ),
             )
 
     async def acknowledge(self, press_id: str, text: str = "", *, alert: bool = False) -> None:
@@ -104,10 +109,11 @@ class Sending:
         except BotApiError as error:
             log.info("a press was not acknowledged", error=str(error))
 
-    async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T | None:
+    async def _patiently(self, chat_id: ChatId, request: Callable[[], Awaitable[T]]) -> T | None:
         """The answer to a request; None where it is refused for good. Raises Closing."""
         failures = 0
         while True:
+            await self._pace.turn(chat_id)
             try:
                 return await request()
             except Refused as error:
@@ -115,6 +121,7 @@ class Sending:
                 return None
             except Throttled as error:
                 pause = error.retry_after
+                self._pace.throttled(chat_id, pause)
             except (Unreachable, BotApiError) as error:
                 failures += 1
                 pause = AGAIN.after(failures) * random.uniform(1.0, 1.0 + JITTER)

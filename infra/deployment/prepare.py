@@ -21,14 +21,19 @@ NODES = ("nats-1", "nats-2", "nats-3")
 
 def secret_variables() -> dict[str, str]:
     """A fresh value for each secret that the compose files name."""
+    bot = secrets.token_hex(24)
     return {
         **{variable: _password() for variable in PASSWORD_VARIABLES.values()},
         "POSTGRES_PASSWORD": _password(),
         "TOWPATH_SECRET_KEY": secrets.token_hex(32),
         "TOWPATH_CHECKPOINT_KEY": secrets.token_hex(32),
         "TOWPATH_API_TOKENS": ",".join(
-            f"{role}:{secrets.token_hex(24)}" for role in ("admin", "operator", "auditor", "viewer")
+            [
+                *(f"{role}:{secrets.token_hex(24)}" for role in ("admin", "operator", "auditor", "viewer")),
+                f"admin=bot+behalf:{bot}",
+            ]
         ),
+        "TOWPATH_BOT_TOKEN": bot,
         "API_RUNNER_CALLBACK_TOKEN": secrets.token_hex(24),
     }
 

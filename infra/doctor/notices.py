@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from adapters.notices.chat_state import SqlChatState
 from adapters.notices.store import SqlNoticeState
 from adapters.notices.telegram import TelegramChat
 from adapters.telegram.bot_api import BotApi
@@ -37,7 +38,8 @@ async def notices(about: Examination) -> list[Finding]:
         return [*bots, problem("notifier", "none has ever worked here", _START)]
     engine = open_notice_database(settings)
     try:
-        return [*bots, *await _examined(about, SqlNoticeState(engine, ""))]
+        found = [*bots, *await _examined(about, SqlNoticeState(engine, ""))]
+        return [*found, *await _pollers(SqlChatState(engine, None))] if file.bots else found
     except Busy as error:
         return [*bots, problem("notifier", "its state cannot be read", error.detail)]
     finally:
@@ -95,3 +97,19 @@ async def _works(about: Examination, state: SqlNoticeState) -> bool:
             return True
         await asyncio.sleep(LOOK_SECONDS)
     return False
+
+
+async def _pollers(state: SqlChatState) -> list[Finding]:
+    """The bots of the chat, and why they receive nothing, where that is so."""
+    findings = []
+    for one in await state.standings():
+        name = f"bot @{one.username}" if one.username else f"bot {one.bot_id}"
+        if one.trouble is None:
+            findings.append(ok(name, "it receives what people write"))
+            continue
+        since = f"since {one.trouble_since:%Y-%m-%d %H:%M:%SZ}" if one.trouble_since is not None else ""
+        advice = (
+            "one program may poll a bot: end the other one, or make one more bot; notices are sent meanwhile"
+        )
+        findings.append(warning(name, f"it receives nothing {since}: {one.trouble}", advice))
+    return findings

@@ -9,19 +9,22 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from adapters.notices.telegram import TelegramChat
+from adapters.telegram.bot_api import check_token
 from domain.notices.rules import ENDING, RECOVERED, Rule, Rules, Trigger
 from infra.config.private_files import read_private
 from infra.config.settings import Settings, SettingsError
 from infra.errors.validator_messages import did_you_mean
 from infra.notices.channels import Channel, ChannelTables
+from infra.notices.people import NOBODY, People, read_people
 from infra.notices.toml_tables import TomlTable, TomlTables
 
-TABLES = ("channel", "rule")
+TABLES = ("channel", "rule", "user", "recipe")
 
 
 class NotifyFileError(SettingsError):
@@ -43,6 +46,9 @@ class NotifyFile:
 
     channels: Mapping[str, Channel]
     rules: Rules
+    people: People = NOBODY
+    bots: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
+    """Token and base URL of each bot of Telegram that people write to."""
 
 
 def load_notify_file(settings: Settings) -> NotifyFile:
@@ -66,7 +72,8 @@ def load_notify_file(settings: Settings) -> NotifyFile:
 
 
 def _whole(tables: TomlTables, settings: Settings) -> NotifyFile:
-    entries = tables.entries("channel")
+    people = read_people(tables)
+    entries = tables.entries("channel", needed=not people.users)
     reading = ChannelTables(tables, settings)
     channels = [reading.channel(where, one) for where, one in entries]
     names = Counter(one.name for one in channels if one is not None)
@@ -74,11 +81,32 @@ def _whole(tables: TomlTables, settings: Settings) -> NotifyFile:
         if count > 1:
             tables.fault(f"channel `{name}`", "name", f"{count} channels have this name")
     given = [one.get("name") for _, one in entries]
-    rules = [_rule(tables, where, one, given) for where, one in tables.entries("rule")]
-    return NotifyFile(
-        {one.name: one for one in channels if one is not None},
-        Rules(one for one in rules if one is not None),
-    )
+    rules = [
+        _rule(tables, where, one, given) for where, one in tables.entries("rule", needed=not people.users)
+    ]
+    found = [one for one in channels if one is not None]
+    bots = _bots(tables, settings, found) if people.users else frozenset[tuple[str, str]]()
+    known = {one.name: one for one in found}
+    return NotifyFile(known, Rules(one for one in rules if one is not None), people, bots)
+
+
+def _bots(tables: TomlTables, settings: Settings, channels: list[Channel]) -> frozenset[tuple[str, str]]:
+    """The bots that people write to: those of the channels, and that of the environment."""
+    found = {
+        (one.receiver.token, one.receiver.base_url)
+        for one in channels
+        if isinstance(one.receiver, TelegramChat)
+    }
+    if settings.telegram_token is not None:
+        name, given = "TOWPATH_TELEGRAM_TOKEN", settings.telegram_token.get_secret_value()
+        token = tables.value("the environment", name, check_token, given)
+        found |= {(token, settings.telegram_api)} if token is not None else set()
+    if not found and not tables.faults:
+        words = (
+            "no bot takes what they write: add a channel of kind `telegram`, or set TOWPATH_TELEGRAM_TOKEN"
+        )
+        tables.fault("the file", "user", words)
+    return frozenset(found)
 
 
 def _rule(tables: TomlTables, where: str, table: dict[str, Any], channels: list[Any]) -> Rule | None:

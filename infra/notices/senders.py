@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from adapters.notices.telegram import TelegramChat, TelegramSender
 from adapters.notices.webhook import WebhookSender, webhook_client
 from adapters.telegram.bot_api import BotApi
 from adapters.telegram.pace import Pace
+from domain.ports.chat import NoticeButtons
 from domain.ports.notices import Sender
 from infra.notices.channels import Receiver
 
@@ -27,11 +29,13 @@ class Senders:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    def sender(self, receiver: Receiver) -> Sender:
-        """The sender of a channel."""
+    def sender(
+        self, receiver: Receiver, buttons: Mapping[tuple[str, str], NoticeButtons] | None = None
+    ) -> Sender:
+        """The sender of a channel. `buttons`: below the notices of a bot, by its token and base URL."""
         if isinstance(receiver, TelegramChat):
-            api, pace = self.bot(receiver.token, receiver.base_url)
-            return TelegramSender(receiver, api, pace)
+            key = (receiver.token, receiver.base_url)
+            return TelegramSender(receiver, *self.bot(*key), (buttons or {}).get(key))
         return WebhookSender(receiver, self._webhooks)
 
     def bot(self, token: str, base_url: str) -> tuple[BotApi, Pace]:

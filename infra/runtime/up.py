@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from infra.config.installation import Published, publish, running_on, with_own_token
+from infra.config.installation import Published, publish, running_on, with_bot_token, with_own_token
 from infra.config.settings import Settings
 from infra.maintenance.damaged_read_model import move_aside
 from infra.nats.connection import shown_urls
@@ -54,8 +54,9 @@ class Supervisor:
         settings.check_api()
         if settings.host_runner_url is None:
             settings.check_runner()
-        if settings.notify is not None:
-            load_notify_file(settings)
+        bot_token = None
+        if settings.notify is not None and load_notify_file(settings).bots:
+            settings, bot_token = with_bot_token(settings)
         check_tracing(settings)
         _refuse_second(settings.data_dir)
         listener = self._listener = bind(settings.host, settings.port)
@@ -83,7 +84,8 @@ class Supervisor:
             lambda: _projector(control, ("dispatch", "watchdog", "read-model", "checkpoint-signer")),
         )
         if settings.notify is not None:
-            self._parts.add("notifier", lambda: _notifier(control))
+            notifying = control.model_copy(update={"token": bot_token})
+            self._parts.add("notifier", lambda: _notifier(notifying))
         if settings.host_runner_url is None:
             runner = self._with_nats(settings, "runner")
             self._parts.add("runner", lambda: _runner(runner))

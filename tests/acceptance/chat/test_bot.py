@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters.notices.chat_state import SqlChatState
+from adapters.read_model.database import open_database
 from domain.chat.people import Recipe
 from domain.notices.message import Message, Notice, NoticeTask
 from infra.chat.bot import Bot
-from tests.acceptance.chat.bots import BOB, EVE, running_bot
-from tests.support.telegram.bot_api_server import ANN, FakeBotApi, serving_bot_api
+from tests.acceptance.chat.bots import BOB, EVE, Steps, running_bot
+from tests.support.telegram.bot_api_server import ANN, USERNAME, FakeBotApi, Refusal, serving_bot_api
 from tests.support.telegram.chats import SentMessage
 from tests.support.towpath import DEADLINE, Up
 from tests.support.waiting import eventually
@@ -240,3 +244,82 @@ async def test_a_question_that_others_decide_loses_its_buttons(
         await eventually(lambda: "→ the attempt that asked is over" in second.text, DEADLINE)
         assert actors(up, task_id, "answered") == ["api"]
         assert actors(up, ended, "answered") == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a killed bot closes nothing
+async def test_killed_at_every_step_it_does_each_thing_once(up: Up, fake: FakeBotApi, tmp_path: Path) -> None:
+    up.workspace("chat-killed")
+    held = up.create(["sleep", "600"], title="held", workspace="chat-killed")
+    await eventually(lambda: up.task(held)["status"] == "running", DEADLINE)
+    state = tmp_path / "notices.db"
+    async with running_bot(fake, up.url, state, RECIPES) as bot:
+        asks, question = await asked(up, bot, fake)
+        fake.type(f"/release {held[-8:]} it hangs")
+        release = await said(fake, "Reason: it hangs")
+    fake.press(question, "yes")
+    fake.press(release, f"release token {up.holders()[held]}")
+    fake.type("/run deploy once")
+    fake.type("/runners")
+    crashes = 0
+    while await crashed_after(crashes, up, fake, state):
+        crashes += 1
+    gc.collect()
+    assert crashes >= 8
+    assert len(actors(up, asks, "answered")) == 1
+    assert "→ answered `yes` by ann" in question.text
+    assert question.buttons == release.buttons == {}
+    assert len(actors(up, held, "lock-release-requested")) == 1
+    assert len(up.get("/tasks", q="deploy once")["items"]) == 1
+    up.post(f"/tasks/{held}/cancel")
+
+
+async def crashed_after(number: int, up: Up, fake: FakeBotApi, state: Path) -> bool:
+    """Let a bot go on until it has made so many steps; False: it had nothing left to do before that."""
+    steps = Steps(number)
+    async with running_bot(fake, up.url, state, RECIPES, steps):
+        await eventually(lambda: steps.over or not fake.updates, DEADLINE)
+    return steps.over
+
+
+async def test_another_poller_is_waited_out_and_shown(up: Up, fake: FakeBotApi, tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'notices.db'}")
+
+    def busy(method: str, _: Mapping[str, Any]) -> None:
+        if method == "getUpdates":
+            raise Refusal(409, "Conflict: terminated by other getUpdates request")
+
+    async def trouble() -> str | None:
+        (standing,) = await SqlChatState(engine, None).standings()
+        return standing.trouble
+
+    async with running_bot(fake, up.url, tmp_path / "notices.db", RECIPES) as bot:
+        await eventually(lambda: fake.counted("getMe"), DEADLINE)
+        fake.before = busy
+        fake.type("/runners")
+        assert "another program polls this bot" in (await eventually(trouble, DEADLINE) or "")
+        _, question = await asked(up, bot, fake)
+        fake.before = lambda method, given: None
+        await said(fake, " alive: ")
+        assert await trouble() is None
+        fake.press(question, "yes")
+        await eventually(lambda: not question.buttons, DEADLINE)
+    await engine.dispose()
+
+
+async def test_strangers_and_what_others_wrote_do_nothing(up: Up, fake: FakeBotApi, tmp_path: Path) -> None:
+    group = -100
+    fake.chat(group, kind="supergroup", title="ops")
+    ann = {"id": ANN, "is_bot": False, "first_name": "ann"}
+    said_there = {"chat": fake.chat(group).as_json(), "date": 0, "text": "/runners"}
+    async with running_bot(fake, up.url, tmp_path / "notices.db", RECIPES):
+        fake.type("/runners", user=EVE, name="eve", chat=group)
+        fake.happened({"message": {**said_there, "message_id": 1, "from": ann, "forward_origin": {}}})
+        fake.happened({"message": {**said_there, "message_id": 2, "from": ann, "sender_chat": {"id": group}}})
+        fake.happened({"message": {**said_there, "message_id": 3, "from": {**ann, "is_bot": True}}})
+        fake.happened({"message": {**said_there, "message_id": 4, "from": ann, "via_bot": {"id": 9}}})
+        fake.happened({"edited_message": {**said_there, "message_id": 5, "from": ann}})
+        fake.happened({"message": {**said_there, "message_id": 6, "from": ann, "text": "/runners@other_bot"}})
+        fake.happened({"message": {**said_there, "message_id": 7, "from": ann, "text": "/unknown"}})
+        fake.type(f"/help@{USERNAME}", chat=group)
+        await said(fake, "You are ann, operator", group)
+        assert len(fake.chat(group).messages) == 1

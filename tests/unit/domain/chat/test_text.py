@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.chat.cards import Card, choice_rows, chosen, pressed, refusal, with_outcome
 from domain.chat.people import User
-from domain.chat.text import MOST_UNITS, age, fitted, inert, last_lines, one_line, printed, units
+from domain.chat.text import MOST_UNITS, age, cut, inert, last_lines, one_line, printed, units
 from tests.support.telegram.chats import read_text
 from tests.support.telegram.chats import units as units_of_telegram
 
@@ -18,10 +18,10 @@ ANY = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300)
 @given(ANY, st.integers(1, 60))
 def test_texts_are_cut_as_telegram_counts(text: str, most: int) -> None:
     assert units(text) == units_of_telegram(text)
-    for cut in (fitted(text, most), last_lines(text, 5, most)):
-        assert units_of_telegram(cut) <= most
+    for shorter in (cut(text, most), last_lines(text, 5, most)):
+        assert units_of_telegram(shorter) <= most
     if units(text) <= most:
-        assert fitted(text, most) == text
+        assert cut(text, most) == text
 
 
 @given(ANY, ANY)

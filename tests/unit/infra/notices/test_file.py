@@ -104,11 +104,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         + '[[rule]]\nchannel = "opps"\nevents = ["fail", "runs-over"]\nlabel = "team"\n'
         + '[[rule]]\nchannel = "ops"\nevents = ["failed", "recovered"]\n'
         + '[[rule]]\nchannel = "phone"\nevents = []\n'
-        + "[[user]]\nid = 5\n"
+        + "[[reader]]\nid = 5\n"
     )
     found = faults(tmp_path, text)
     starts = [
-        "the file, `user`: there is no such table",
+        "the file, `reader`: there is no such table",
         "channel 1 (`ops`), `url`: http can be read on its way",
         "channel 1 (`ops`), `digest`: 'soon' is no duration",
         "channel 1 (`ops`), `quiet`: 'at night' is no time of quiet",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.telegram.text import JOINER, MORE, cut, units, unlinked
+from domain.chat.text import JOINER, MORE, cut, units, unlinked
 from tests.support.telegram.chats import _LINKS
 from tests.support.telegram.chats import units as utf16
 
