@@ -38,6 +38,8 @@ def others_of(left: TaskFilter) -> list[ColumnElement[bool]]:
         found.append(task.status.in_(left.status))
     if left.asking is not None:
         found.append(task.asked_at.is_not(None) if left.asking else task.asked_at.is_(None))
+    if left.on_request is not None:
+        found.append(task.ended_on_request == left.on_request)
     if left.min_attempt is not None:
         found.append(task.attempt >= left.min_attempt)
     if left.finished_after is not None:

@@ -21,6 +21,7 @@ class TaskFilter:
     `id_part` is the beginning or the end of an id, of at least 4 characters. It serves to name one task: if
     very many ids match, only some are searched. `asking`: whether its job waits for an answer. `ids`: only
     these. `words`: each is in the title, in any case. `lock`: `waiting` or `held` by the current attempt.
+    `on_request`: whether its end was asked for (`domain.task.requested_end`).
     """
 
     status: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class TaskFilter:
     exit_code: int | None = None
     lock: str | None = None
     min_attempt: int | None = None
+    on_request: bool | None = None
     oldest_first: bool = False
 
 

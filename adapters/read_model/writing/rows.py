@@ -7,7 +7,6 @@ the aggregate on random histories.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -28,14 +27,12 @@ from domain.log.payloads import (
 )
 from domain.log.record import Recorded
 from domain.protocol import rfc3339
-from domain.runners.runner_key import takes_itself
+from domain.task.requested_end import REFUSED, by_key
 
 Row = dict[str, Any]
 
 HOLD, RELEASED = "hold", "released"
 """Values of `retry_bar`: a lost runner's lock is kept for an operator; the lock was released by hand."""
-_BY_KEY = (-signal.SIGINT, -signal.SIGQUIT)
-"""Exit codes of a command that Ctrl-C or Ctrl-\\ ended; SIGTERM and SIGKILL come from programs, too."""
 _STORED_TIME_CHARS = 27
 _NEW_ATTEMPT: Row = {
     "queued_at": None,
@@ -140,7 +137,7 @@ def _failed(row: Row, event: Recorded) -> None:
     row["exit_code"] = data["exit_code"]
     row["reason"] = storable(data["reason"])
     row["ended_at"] = event.time
-    if data["exit_code"] in _BY_KEY and takes_itself(data["runner_id"] or ""):
+    if by_key(data["exit_code"], data["runner_id"]):
         row["ended_on_request"] = True
 
 
@@ -156,7 +153,7 @@ def _submit_failed(row: Row, event: Recorded) -> None:
     row["finished_at"] = row["ended_at"] = event.time
     row["message"] = storable(data["message"])
     row["reason"] = data["reason"]
-    if data["reason"] == "workspace-locked":
+    if data["reason"] == REFUSED:
         row["ended_on_request"] = True
     row["cancel_asked_at"] = None
     leave_queue(row)

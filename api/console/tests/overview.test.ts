@@ -10,6 +10,8 @@ describe("target", () => {
     ["/tasks?status=failed&status=submit-failed", "/tasks", "status=failed&status=submit-failed"],
     ["/tasks?status=failed&finished_after=2026-01-31T10:00:00Z", "/tasks", "status=failed&ended=%3E2026-01-31T10%3A00%3A00Z"],
     ["/runners", "/runners", ""],
+    ["/tasks?status=failed&finished_after=2026-01-31T10:00:00Z&on_request=false", "/tasks", "status=failed&ended=%3E2026-01-31T10%3A00%3A00Z&on-request=false"],
+    ["/notices?state=dead", "/notices", "state=dead"],
     ["/dead", "/evidence", ""],
   ])("%s has a page", (link, page, query) => {
     const found = target(link);

@@ -175,9 +175,8 @@ def _failures(seen: Observed) -> Iterator[Attention]:
     of_one = most > 1 and len(found.by_runner) > 1
     on = f", {most} of them on {runner}" if of_one else f", on {runner}" if most == number else ""
     since = seen.now - FAILURES_WITHIN
-    wanted = urlencode(
-        [*(("status", one) for one in sorted(found.by_status)), ("finished_after", rfc3339(since))]
-    )
+    statuses = [("status", one) for one in sorted(found.by_status)]
+    wanted = urlencode([*statuses, ("finished_after", rfc3339(since)), ("on_request", "false")])
     yield Attention(
         kind="failures",
         sentence=f"{_counted(number, 'failure')} in the last hour{on}: {_titles(found.newest, number)}",

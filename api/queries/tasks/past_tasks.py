@@ -22,6 +22,7 @@ from domain.locks.table import LockTable
 from domain.ports.read_model import TaskFilter
 from domain.protocol import rfc3339
 from domain.runners.runner_key import is_named
+from domain.task.requested_end import on_request
 from domain.task.view import NO_LOCK, TaskRead, task_read
 
 EXAMINED = 500
@@ -77,6 +78,7 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         and (wanted.runner is None or is_named(read.runner_id or "", wanted.runner))
         and wanted.reason in (None, read.reason)
         and wanted.asking in (None, read.question is not None)
+        and wanted.on_request in (None, on_request(read))
         and wanted.exit_code in (None, read.exit_code)
         and wanted.lock in (None, read.lock.state)
         and (wanted.min_attempt is None or read.attempt >= wanted.min_attempt)

@@ -74,6 +74,11 @@ class TasksWanted(BaseModel):
     asking: bool | None = Field(
         default=None, description="whether a question of their job is open, also if its time is over"
     )
+    on_request: bool | None = Field(
+        default=None,
+        description="whether its end was asked for: a cancel, Ctrl-C in the terminal of `towpath lock`, or "
+        "`on_conflict` `reject`",
+    )
     id: list[IdFilter] = Field(
         default=[],
         max_length=MOST_IDS,
@@ -91,6 +96,7 @@ class TasksWanted(BaseModel):
             created_after=self.created_after,
             id_part=self.id[0] if len(self.id) == 1 else None,
             asking=self.asking,
+            on_request=self.on_request,
             runner=self.runner,
             reason=self.reason,
             created_before=self.created_before,

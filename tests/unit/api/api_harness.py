@@ -44,6 +44,7 @@ from domain.services.task_commands import TaskCommands
 from domain.services.task_reports import TaskReports
 from domain.services.workspaces import WorkspaceService
 from domain.task.aggregate import Task
+from domain.task.requested_end import on_request
 from domain.task.view import NO_LOCK, LockRead, TaskRead, task_read
 from infra.documents import CONTRACTS
 from projections.lock_view import FoldedLockView
@@ -135,7 +136,7 @@ class FoldedReadModel:
     async def failures_since(self, at: datetime, most: int) -> Failures:
         failed = TaskFilter(("failed", "submit-failed"), finished_after=at)
         reads, _ = await self.find(failed, most, None)
-        others = [one for one in reads if one.reason != "workspace-locked" and not one.cancel_requested]
+        others = [one for one in reads if not on_request(one)]
         by_runner = Counter(one.runner_id for one in others).most_common()
         by_status = Counter(one.status.value for one in others)
         return Failures(by_runner, by_status, [one.title for one in others[:3]], len(reads) - len(others))
@@ -195,6 +196,7 @@ def _fits(read: TaskRead, wanted: TaskFilter) -> bool:
         (not wanted.status or read.status.value in wanted.status)
         and wanted.workspace in (None, read.workspace)
         and wanted.pool in (None, read.pool)
+        and wanted.on_request in (None, on_request(read))
         and wanted.asking in (None, read.question is not None)
         and all(read.labels.get(name) == value for name, value in wanted.labels)
         and wanted.runner in (None, read.runner_id)

@@ -31,12 +31,13 @@ const HINTS: Record<Qualifier, string> = {
   lock: "waiting or held",
   attempts: "at least so many",
   asking: "a question of its job is open",
+  "on-request": "whether it was canceled, stopped by a key, or refused",
   created: "<2h: less than two hours ago; >2026-01-31: after it",
   ended: "<2h: less than two hours ago; >2026-01-31: after it",
   id: "an id, its beginning or its end",
 };
 const ORDER: readonly Qualifier[] = [
-  "status", "workspace", "label", "runner", "created", "reason", "exit", "lock", "pool", "ended", "attempts", "asking", "id",
+  "status", "workspace", "label", "runner", "created", "reason", "exit", "lock", "pool", "ended", "attempts", "asking", "on-request", "id",
 ];
 
 const SPANS: readonly Suggestion[] = [
@@ -55,6 +56,10 @@ const VALUES: Partial<Record<Qualifier, readonly Suggestion[]>> = {
   lock: [
     { text: "waiting", hint: "for others to release it" },
     { text: "held", hint: "by this task" },
+  ],
+  "on-request": [
+    { text: "false", hint: "without what was canceled or refused" },
+    { text: "true", hint: "" },
   ],
   asking: [{ text: "true", hint: "" }],
   created: SPANS,

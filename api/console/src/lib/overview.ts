@@ -29,10 +29,11 @@ export function target(link: string): Target | null {
 
 /** The console's qualifiers for the API's parameters. */
 function ofConsole(query: URLSearchParams): URLSearchParams {
-  const since = query.get("finished_after");
-  if (since === null) return query;
+  const [since, asked] = [query.get("finished_after"), query.get("on_request")];
   query.delete("finished_after");
-  query.set("ended", `>${since}`);
+  query.delete("on_request");
+  if (since !== null) query.set("ended", `>${since}`);
+  if (asked !== null) query.set("on-request", asked);
   return query;
 }
 

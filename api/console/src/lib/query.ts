@@ -2,7 +2,7 @@
 
 /** Qualifiers by the API's parameter; the last ones may be given several times. */
 export const QUALIFIERS = [
-  "workspace", "pool", "runner", "reason", "exit", "lock", "attempts", "asking", "id", "created", "ended", "status", "label",
+  "workspace", "pool", "runner", "reason", "exit", "lock", "attempts", "asking", "on-request", "id", "created", "ended", "status", "label",
 ] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
 const REPEATED: ReadonlySet<string> = new Set<Qualifier>(["created", "ended", "status", "label"]);
@@ -73,7 +73,7 @@ export function toApi(filters: Filters, now: number): Record<string, string | re
     const first = values[0] ?? "";
     if (name === "created" || name === "ended") Object.assign(found, ...values.map((value) => times(TIMES[name], value, now)));
     else if (name === "attempts") found["min_attempt"] = atLeast(first);
-    else found[name === "exit" ? "exit_code" : name] = REPEATED.has(name) ? values : first;
+    else found[name === "exit" ? "exit_code" : name.replace("-", "_")] = REPEATED.has(name) ? values : first;
   }
   return found;
 }

@@ -206,6 +206,7 @@ class TaskFilters(TypedDict, total=False):
     finished_after: datetime
     finished_before: datetime
     asking: bool
+    on_request: bool
 
 
 def tasks(order: str | None, filters: TaskFilters, call_seconds: float) -> Feed[Task]:

@@ -15,6 +15,7 @@ from domain.errors import Invalid
 from domain.identifiers import RunnerId
 from domain.ports.read_model import TaskFilter
 from domain.runners.runner_key import PREFIX, runner_id_of
+from domain.task.requested_end import on_request
 from domain.task.view import TaskRead
 from tests.contract.adapters.read_model.read_model_lives import Lives
 from tests.contract.adapters.read_model.read_model_random import perform
@@ -257,6 +258,10 @@ async def test_failures_on_request_are_counted_apart(model: SqlReadModel) -> Non
     lives.report(task_id, "failed", exit_code=1)
     await feed(model, lives.events)
     assert await model.failures_since(since, 100) == ([(None, 1)], {"submit-failed": 1}, ["away"], 2)
+    for wanted in (False, True):
+        found = await walk(model, TaskFilter(on_request=wanted), 10)
+        assert {task.title for task in found} == ({"stopped", "refused"} if wanted else {"away"})
+        assert {on_request(task) for task in found} == {wanted}
 
 
 async def test_a_cancel_between_attempts_and_another_attempt_change_what_was_wanted(

@@ -70,7 +70,7 @@ def test_without_a_public_address_there_are_no_links() -> None:
 
 
 def test_only_the_last_lines_are_told_and_each_is_bounded() -> None:
-    output = "\n".join(f"line {n}" for n in range(100)) + "\n" + "x" * 10_000
+    output = "\n".join(f"\x1b[1;32mline {n}\x1b[0m" for n in range(100)) + "\n" + "x" * 10_000
     lines = event_message(failed(output), read(), None, None).notice.last_lines
     assert len(lines) == LAST_LINES
     assert lines[0] == "line 91"

@@ -111,6 +111,8 @@ async def test_what_was_refused_or_stopped_on_request_is_no_failure_that_needs_s
     (one,) = await needed(harness)
     assert one["sentence"] == "1 failure in the last hour, on a: lint"
     assert "submit-failed" not in one["link"]
+    listed = (await harness.http.get(one["link"])).json()["items"]
+    assert [row["title"] for row in listed] == ["lint"], "the count and the list agree"
 
 
 async def test_dead_letters_questions_and_ids_used_twice(harness: ApiHarness) -> None:
