@@ -26,9 +26,10 @@ from api.middleware.trace_context import CarryTrace
 from api.middleware.web_guard import GuardHosts
 from api.queries.event_pages import EventPages
 from api.queries.figures.overview import Overviews
+from api.queries.notices import NotifierWatch
 from api.routes.locks import lock_history, workspaces
 from api.routes.log import changes, events, evidence, extent
-from api.routes.operations import dead_letters, health, overview
+from api.routes.operations import dead_letters, health, notices, overview
 from api.routes.pages import console, contracts, session
 from api.routes.runners import heartbeat, runners
 from api.routes.runners.status import ShortCut, StatusEndpoint, status_route
@@ -60,6 +61,7 @@ _ROUTES = (
     lock_history,
     runners,
     dead_letters,
+    notices,
     session,
     health,
 )
@@ -83,6 +85,7 @@ def create_app(parts: ApiParts, siblings: Siblings | None = None) -> FastAPI:
     app.state.event_pages = EventPages(parts)
     app.state.closing = asyncio.Event()
     app.state.streams = streams
+    app.state.notifier_watch = NotifierWatch()
     app.state.overviews = Overviews(parts)
     app.state.changes = ChangeFeed(parts, app.state.closing)
     reports = StatusEndpoint(parts, metrics)

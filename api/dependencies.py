@@ -6,7 +6,7 @@ JetStream and SQL or in memory.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from domain.log.capacity import AmpleCapacity, LogCapacity
 from domain.ports.evidence import AuditRecords, LogCheckpoints
 from domain.ports.lock_view import LockView
 from domain.ports.log import Clock, LogReader
-from domain.ports.notices import ChannelFigures
+from domain.ports.notices import NoticeHistory
 from domain.ports.outputs import NoOutputs, Outputs
 from domain.ports.queues import Backlogs
 from domain.ports.read_model import ReadModel
@@ -39,8 +39,8 @@ class ApiParts:
     `checkpoint_keys`: the public keys of checkpoints by id, as far as they are known here. `console`: the
     directory of the console's bundle, which may be missing. `nats_urls`: the servers that this process uses,
     without users. `new_task_id` makes a UUIDv7 string. `readiness` returns "ok" or a fault for each part.
-    `lease` defines when a runner counts as suspected and lost. `notices`: what became of the notices of each
-    channel; None where no notifier is configured.
+    `lease` defines when a runner counts as suspected and lost. `notices`: what was told; None
+    where no notifier is configured.
     """
 
     commands: TaskCommands
@@ -72,4 +72,4 @@ class ApiParts:
     console: Path = CONSOLE_BUNDLE
     capacity: LogCapacity = field(default_factory=AmpleCapacity)
     tracer: Tracer | None = None
-    notices: Callable[[], Awaitable[Sequence[ChannelFigures]]] | None = None
+    notices: NoticeHistory | None = None

@@ -31,6 +31,7 @@ def notice_row(one: Placed) -> dict[str, Any]:
         "members": 1,
         "message": one.message.model_dump_json(),
         "tries": 0,
+        "task_id": task.id if (task := one.message.notice.task) is not None else None,
     }
 
 

@@ -9,16 +9,17 @@ No transaction is cut off by a cancellation: the driver of SQLite may then never
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Table, and_, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.notices.owned_transaction import owned_transaction
 from adapters.notices.rows import (
     as_conversation,
     as_watch,
@@ -30,20 +31,17 @@ from adapters.notices.rows import (
 from adapters.notices.tables import (
     BUNDLED,
     DEAD,
-    POSTGRES_SCHEMA,
     SENDING,
     SENT,
     UNSURE,
     WAITING,
     channels,
+    configured,
     conversations,
-    migrate,
     notices,
     notifier,
     watches,
 )
-from adapters.read_model.database import make_tables
-from adapters.read_model.errors import translated
 from domain.identifiers import LogSeq
 from domain.lifecycle.asyncio_tasks import uncut
 from domain.log.position import Position
@@ -53,8 +51,6 @@ from domain.notices.message import Message
 from domain.notices.watches import Changes
 from domain.ports.notices import (
     ANY,
-    ChannelFigures,
-    DeadNotice,
     Outgoing,
     Placed,
     Posted,
@@ -62,7 +58,6 @@ from domain.ports.notices import (
     Standing,
     Start,
     Step,
-    Superseded,
 )
 from domain.protocol import rfc3339
 
@@ -70,19 +65,6 @@ DIGEST = "digest"
 URGENT_TIMES = 4
 """What is urgent is folded only where it is so many times more than what else would be."""
 _FINISHED = (SENT, DEAD, BUNDLED, UNSURE)
-
-
-@uncut
-async def create_notice_tables(engine: AsyncEngine) -> None:
-    """Create or migrate the tables; any number of processes may call it concurrently."""
-
-    def make(connection: Connection) -> None:
-        migrate(connection)
-        if connection.scalar(select(notifier.c.one)) is None:
-            connection.execute(insert(notifier).values(one=1, dead_seq=0, beat=0))
-
-    with translated():
-        await make_tables(engine, make, POSTGRES_SCHEMA)
 
 
 class SqlNoticeState:
@@ -126,6 +108,15 @@ class SqlNoticeState:
             await connection.execute(update(notifier).values(owner=None, beat=notifier.c.beat + 1))
 
     # ------------------------------------------------------------------ from the log
+
+    @uncut
+    async def configure(self, kinds: Mapping[str, str]) -> None:
+        """See the port."""
+        async with self._transaction() as connection:
+            await connection.execute(delete(configured))
+            rows = [{"name": name, "kind": kind} for name, kind in kinds.items()]
+            if rows:
+                await connection.execute(insert(configured), rows)
 
     @uncut
     async def start(self, now: datetime) -> Start:
@@ -295,76 +286,11 @@ class SqlNoticeState:
             await connection.execute(delete(notices).where(old))
             await connection.execute(delete(conversations).where(over))
 
-    # ------------------------------------------------------------------ for operators
-
-    @uncut
-    async def figures(self, now: datetime) -> list[ChannelFigures]:
-        """What became of the notices, by channel."""
-        waiting = func.sum(notices.c.members).filter(notices.c.state.in_((WAITING, SENDING)))
-        dead = func.sum(notices.c.members).filter(notices.c.state == DEAD)
-        overdue = func.min(func.coalesce(notices.c.first_try_at, notices.c.due_at)).filter(
-            or_(
-                notices.c.state == SENDING,
-                and_(notices.c.state == WAITING, notices.c.due_at < rfc3339(now)),
-                and_(notices.c.state == WAITING, notices.c.tries > 0),
-            )
-        )
-        states = select(notices.c.channel, waiting, dead, overdue).group_by(notices.c.channel)
-        async with self._transaction(owned=False) as connection:
-            counts = {row.name: row for row in await connection.execute(select(channels))}
-            found = {row[0]: row for row in await connection.execute(states)}
-        return [
-            ChannelFigures(
-                name,
-                counts[name].sent if name in counts else 0,
-                counts[name].failed if name in counts else 0,
-                int(found[name][1] or 0) if name in found else 0,
-                int(found[name][2] or 0) if name in found else 0,
-                optional_time(found[name][3]) if name in found else None,
-            )
-            for name in sorted({*counts, *found})
-        ]
-
-    @uncut
-    async def dead(self, limit: int) -> list[DeadNotice]:
-        """The notices that were given up, the newest first."""
-        wanted = select(notices).where(notices.c.state == DEAD).order_by(notices.c.changed_at.desc())
-        async with self._transaction(owned=False) as connection:
-            rows = (await connection.execute(wanted.limit(limit))).mappings().all()
-        return [
-            DeadNotice(
-                row["channel"],
-                Message.model_validate_json(row["message"]),
-                row["tries"],
-                datetime.fromisoformat(row["changed_at"]),
-                row["error"],
-            )
-            for row in rows
-        ]
-
-    @uncut
-    async def replay(self, ids: Sequence[str] | None, now: datetime) -> int:
-        """Send these notices again that were given up (None: all); returns how many there are."""
-        wanted = notices.c.state == DEAD
-        if ids is not None:
-            wanted = and_(wanted, notices.c.id.in_(ids))
-        again = {"state": WAITING, "due_at": rfc3339(now), "tries": 0, "first_try_at": None}
-        async with self._transaction(owned=False) as connection:
-            return (await connection.execute(update(notices).where(wanted).values(again))).rowcount
-
     @asynccontextmanager
     async def _transaction(self, *, owned: bool = True) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; if `owned`, only while this notifier is the one that works."""
-        with translated():
-            async with self._engine.connect() as connection:
-                if self._engine.dialect.name == "sqlite":
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                if owned:
-                    owner = await connection.scalar(select(notifier.c.owner).with_for_update())
-                    if owner != self.owner:
-                        raise Superseded("another notifier works now")
-                yield connection
-                await connection.commit()
+        async with owned_transaction(self._engine, self.owner if owned else None) as connection:
+            yield connection
 
 
 def _is(channel: str, id: str) -> Any:

@@ -87,10 +87,14 @@ notices = Table(
     _optional("error"),
     _optional("chat"),
     Column("message_id", BigInteger),
+    _optional("task_id"),
 )
 """`chat`, `message_id`: where it is shown, if its channel is a chat."""
 Index("notices_by_due", notices.c.channel, notices.c.state, notices.c.due_at)
 Index("notices_by_change", notices.c.changed_at)
+Index("notices_by_time", notices.c.at)
+Index("notices_by_state", notices.c.state, notices.c.at)
+Index("notices_by_task", notices.c.task_id, notices.c.at)
 
 channels = Table(
     "channels",
@@ -100,6 +104,9 @@ channels = Table(
     Column("failed", BigInteger, nullable=False),
 )
 """Counts since the state was made: notices sent, and tries that failed."""
+
+configured = Table("configured", metadata, Column("name", _TEXT, primary_key=True), _text("kind"))
+"""The channels of the file that the notifier which worked last has read; empty before the first one."""
 
 conversations = Table(
     "conversations",

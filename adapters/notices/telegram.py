@@ -42,6 +42,7 @@ class TelegramChat:
 class TelegramSender:
     """Port `Sender`."""
 
+    kind = "telegram"
     most_due: int | None = MOST_DUE
 
     def __init__(

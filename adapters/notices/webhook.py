@@ -87,7 +87,7 @@ def cloud_event(message: Message) -> bytes:
 class WebhookSender:
     """Port `Sender`."""
 
-    chat = ""
+    kind, chat = "webhook", ""
     most_due: int | None = None
 
     def __init__(

@@ -6,6 +6,7 @@ are bounded in length and number. Variables of the environment are masked, as wh
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +35,8 @@ from domain.validation.outside_text import REPLACEMENT, shortened
 AGAIN = "(again) "
 LAST_LINES = 10
 LINE_CHARS = 500
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+"""What a terminal takes for colours of text; a receiver shows none."""
 _WORDS = {
     LOCK_WAITS: "has waited {length} for its lock",
     RUNS: "has been running for {length}",
@@ -220,7 +223,7 @@ def _last_lines(event: Recorded) -> list[str]:
         return []
     data: EndedPayload = event.data
     lines = (data.get("output_tail") or "").rstrip().splitlines()[-LAST_LINES:]
-    return [shortened(_printable(line), LINE_CHARS) for line in lines]
+    return [shortened(_printable(_COLOURS.sub("", line)), LINE_CHARS) for line in lines]
 
 
 def _printable(line: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from domain.identifiers import TaskId
 from domain.log.position import Position
 from domain.notices.conversation import NEW, Conversation
 from domain.notices.message import Message
@@ -43,6 +44,11 @@ class Posted:
 
 class Sender(Protocol):
     """One channel's way to its receiver."""
+
+    @property
+    def kind(self) -> str:
+        """What the file calls such a channel."""
+        ...
 
     @property
     def chat(self) -> str:
@@ -148,7 +154,8 @@ class Outgoing:
 class ChannelFigures:
     """Counts of one channel: notices sent, failed tries, waiting, given up.
 
-    `oldest`: since when the first of those that are due has been due.
+    `oldest`: since when the first of those that are due has been due. `kind`: None where the notifier's file
+    has no channel of this name.
     """
 
     channel: str
@@ -157,17 +164,98 @@ class ChannelFigures:
     waiting: int
     dead: int
     oldest: datetime | None
+    kind: str | None = None
+
+
+NoticeStatus = Literal["waiting", "sending", "sent", "dead", "unsure"]
+"""`dead`: given up. `unsure`: the notifier ended while it sent this digest, which is not sent again."""
+ReplayOutcome = Literal["replayed", "changed", "no-such-channel"]
+"""`changed`: it was not given up at that time. `no-such-channel`: the file has none of the name."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeadNotice:
-    """A notice that was given up."""
+class KeptNotice:
+    """A notice for one channel, and what has become of it.
+
+    `at`: when it was placed; `due_at`: when it was, or is, to be sent; `changed_at`: when it was sent, failed
+    or was given up. `error`: why the last try failed. `members`: how many notices a digest tells, else 1.
+    `digest`: the id of the digest that it went out with.
+    """
 
     channel: str
     message: Message
-    tries: int
+    state: NoticeStatus
     at: datetime
-    why: str
+    due_at: datetime
+    changed_at: datetime | None
+    tries: int
+    error: str | None
+    members: int = 1
+    digest: str | None = None
+
+
+class NoticePlace(NamedTuple):
+    """The place of a notice among all, which are ordered by time."""
+
+    at: datetime
+    id: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeFilter:
+    """Which notices: about this task, of this channel, in this state."""
+
+    task_id: TaskId | None = None
+    channel: str | None = None
+    state: NoticeStatus | None = None
+
+
+class GivenUp(NamedTuple):
+    """A notice that was given up at that time, as a person has seen it."""
+
+    channel: str
+    id: str
+    at: datetime
+
+
+class NoticeHistory(Protocol):
+    """What was told, for people to look at; all methods raise Busy while the database is away."""
+
+    async def standing(self) -> Standing:
+        """Which notifier works."""
+        ...
+
+    async def figures(self, now: datetime) -> Sequence[ChannelFigures]:
+        """What became of the notices, by channel."""
+        ...
+
+    async def page(
+        self, wanted: NoticeFilter, limit: int, behind: NoticePlace | None = None
+    ) -> Sequence[KeptNotice]:
+        """At most `limit` of them, the newest first, that stand behind this place.
+
+        Of a task they are the notices about it; without one, digests stand in the place of what is in them.
+        """
+        ...
+
+    async def replay(
+        self,
+        now: datetime,
+        *,
+        ids: Sequence[str] | None = None,
+        channel: str | None = None,
+        upto: datetime | None = None,
+    ) -> int:
+        """Let what was given up be sent again; returns how many there are.
+
+        None of them is of a channel that the notifier's file does not have. `upto`: given up until then.
+        """
+        ...
+
+    async def replay_seen(self, seen: Sequence[GivenUp], now: datetime) -> Sequence[ReplayOutcome]:
+        """Let these be sent again, each if it is still as it was seen; one outcome for each."""
+        ...
 
 
 class NoticeState(Protocol):
@@ -196,6 +284,10 @@ class NoticeState(Protocol):
 
     async def leave(self) -> None:
         """Let another one work."""
+        ...
+
+    async def configure(self, kinds: Mapping[str, str]) -> None:
+        """Record which channels there are, and of which kind."""
         ...
 
     async def start(self, now: datetime) -> Start:

@@ -117,7 +117,7 @@ export interface AttemptRead {
  * `since`: when it began. `number`: of how many of the kind this one tells.
  */
 export interface Attention {
-  kind: "unknown" | "log-room" | "lost-runner-holds-lock" | "dead-letters" | "cancel-not-confirmed" | "long-wait" | "failures" | "lag" | "runner-conflict" | "open-questions";
+  kind: "unknown" | "log-room" | "lost-runner-holds-lock" | "dead-letters" | "cancel-not-confirmed" | "long-wait" | "failures" | "lag" | "runner-conflict" | "open-questions" | "undelivered-notices";
   sentence: string;
   link: string;
   since?: string | null;
@@ -198,6 +198,33 @@ export interface CanceledData {
   message: string | null;
   finished_at: string;
   output_tail: string | null;
+}
+
+/** A channel and the counts of its notices. Neither its URL nor its secret is known to the API. */
+export interface ChannelRead {
+  name: string;
+  /** null: the notifier's file has no such channel, so nothing is sent to it */
+  kind: string | null;
+  sent: number;
+  /** tries that failed; one notice may have several */
+  failed: number;
+  waiting: number;
+  /** given up; kept for 14 days */
+  dead: number;
+  /** how late the notice that is due first is, or 0 */
+  lag_seconds: number;
+}
+
+/**
+ * All channels. `configured`: whether this API knows the file of TOWPATH_NOTIFY.
+ *
+ * `notifier`: `works`; `silent`, when it was killed or cannot reach its database; `none`, when the last one
+ * has ended; `unknown` for the first seconds after an API was not asked for a while.
+ */
+export interface ChannelsRead {
+  configured: boolean;
+  notifier: "works" | "silent" | "none" | "unknown";
+  channels: ChannelRead[];
 }
 
 /** A signed checkpoint of the log. Hashes and signature are lower-case hex; see docs/verify.md. */
@@ -612,6 +639,36 @@ export interface NamedTask {
   title: string | null;
 }
 
+/**
+ * A notice for one channel, and what has become of it.
+ *
+ * `text` is what is told, in words. `at`: when it was to be told first; `next_try_at`: of one that waits;
+ * `settled_at`: when it was sent or given up. `members`: how many notices a digest tells, else 1.
+ * `in_digest`: it went out in one, whose state this is.
+ */
+export interface NoticeRead {
+  channel: string;
+  id: string;
+  /** the event or condition */
+  name: string;
+  state: "waiting" | "sending" | "sent" | "dead" | "unsure";
+  text: string;
+  task_id: string | null;
+  title: string | null;
+  runner_id: string | null;
+  at: string;
+  next_try_at: string | null;
+  settled_at: string | null;
+  /** how many have failed */
+  tries: number;
+  /** why the last try failed */
+  error: string | null;
+  members: number;
+  in_digest: boolean;
+  /** it may have been told before, as the notifier ended during a send */
+  again: boolean;
+}
+
 /** The person for whom the caller acts; `kind` says where `id` is known. */
 export interface OnBehalfOfRead {
   kind: string;
@@ -663,6 +720,11 @@ export interface PageEventRead {
 
 export interface PageLockEntry {
   items: LockEntry[];
+  next_cursor?: string | null;
+}
+
+export interface PageNoticeRead {
+  items: NoticeRead[];
   next_cursor?: string | null;
 }
 
@@ -841,6 +903,38 @@ export interface ReleasedData {
 export interface RemovedData {
   by: string;
   reason: string | null;
+}
+
+/** Either `items`, or all of `channel` that were given up until `upto`, and nothing later. */
+export interface ReplayBody {
+  items?: ReplayItem[] | null;
+  channel?: string | null;
+  upto?: string | null;
+}
+
+/** A notice that was given up; `settled_at` is that of the list. */
+export interface ReplayItem {
+  channel: string;
+  id: string;
+  settled_at: string;
+}
+
+/** How many will be sent again; `items`: one result for each item, in the same order. */
+export interface ReplayRead {
+  replayed: number;
+  items?: ReplayResult[];
+}
+
+/**
+ * What became of one item.
+ *
+ * `changed`: it was not given up at that time, or is no more; `no-such-channel`: the notifier's file has
+ * none of its name, so it would wait forever.
+ */
+export interface ReplayResult {
+  channel: string;
+  id: string;
+  outcome: "replayed" | "changed" | "no-such-channel";
 }
 
 /** A replayed and removed dead letter; `outcome` is the result of its replay. */

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from adapters.notices.chat_state import SqlChatState
-from adapters.notices.store import SqlNoticeState
+from adapters.notices.history import SqlNoticeHistory
 from adapters.notices.telegram import TelegramChat
 from adapters.telegram.bot_api import BotApi
 from adapters.telegram.errors import BotApiError, Unauthorized
@@ -38,7 +38,7 @@ async def notices(about: Examination) -> list[Finding]:
         return [*bots, problem("notifier", "none has ever worked here", _START)]
     engine = open_notice_database(settings)
     try:
-        found = [*bots, *await _examined(about, SqlNoticeState(engine, ""))]
+        found = [*bots, *await _examined(about, SqlNoticeHistory(engine))]
         return [*found, *await _pollers(SqlChatState(engine, None))] if file.bots else found
     except Busy as error:
         return [*bots, problem("notifier", "its state cannot be read", error.detail)]
@@ -67,7 +67,7 @@ async def _bots(about: Examination, file: NotifyFile) -> list[Finding]:
     return findings
 
 
-async def _examined(about: Examination, state: SqlNoticeState) -> list[Finding]:
+async def _examined(about: Examination, state: SqlNoticeHistory) -> list[Finding]:
     findings = []
     figures = await state.figures(about.now())
     for one in figures:
@@ -86,7 +86,7 @@ async def _examined(about: Examination, state: SqlNoticeState) -> list[Finding]:
     return [*findings, ok("notifier", f"one works; {counted(sent, 'notice')} sent so far")]
 
 
-async def _works(about: Examination, state: SqlNoticeState) -> bool:
+async def _works(about: Examination, state: SqlNoticeHistory) -> bool:
     """Whether a notifier raises its count."""
     seen = await state.standing()
     if seen.owner is None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.notices.chat_state import SqlChatState
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.store import SqlNoticeState
 from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.read_model.database import open_database
 from adapters.telegram.bot_api import bot_id

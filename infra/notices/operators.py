@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.history import SqlNoticeHistory
 from domain.errors import Busy
 from domain.notices.conversation import NEW
 from domain.notices.message import Message, Notice
-from domain.ports.notices import ChannelFigures, DeadNotice
+from domain.ports.notices import KeptNotice, NoticeFilter
 from infra.composition import new_id, now
 from infra.config.settings import Settings
 from infra.notices.channels import Channel
 from infra.notices.notifier import open_notice_database
 from infra.notices.senders import Senders
 
-Figures = Callable[[], Awaitable[Sequence[ChannelFigures]]]
 TEST_TYPE = "towpath.notice.test.v1"
 
 
@@ -36,39 +36,38 @@ async def send_test(channel: Channel) -> Message:
 
 
 @asynccontextmanager
-async def opened_state(settings: Settings) -> AsyncIterator[SqlNoticeState]:
-    """The notifier's state, for looking at it."""
+async def opened_history(settings: Settings) -> AsyncIterator[SqlNoticeHistory]:
+    """What was told, for looking at it."""
     engine = open_notice_database(settings)
     try:
         await create_notice_tables(engine)
-        yield SqlNoticeState(engine, "")
+        yield SqlNoticeHistory(engine)
     finally:
         await engine.dispose()
 
 
-async def given_up(settings: Settings, limit: int) -> list[DeadNotice]:
+async def given_up(settings: Settings, limit: int) -> Sequence[KeptNotice]:
     """The newest notices that were given up. Raises Busy."""
-    async with opened_state(settings) as state:
-        return await state.dead(limit)
+    async with opened_history(settings) as history:
+        return await history.page(NoticeFilter(state="dead"), limit)
 
 
 async def send_again(settings: Settings, ids: Sequence[str] | None) -> int:
     """Let the notifier send these again (None: all); returns how many there were. Raises Busy."""
-    async with opened_state(settings) as state:
-        return await state.replay(ids, now())
+    async with opened_history(settings) as history:
+        return await history.replay(now(), ids=ids)
 
 
 @asynccontextmanager
-async def opened_figures(settings: Settings) -> AsyncIterator[Figures | None]:
-    """Tells what became of the notices of each channel; None where no notifier is configured."""
+async def history_if_configured(settings: Settings) -> AsyncIterator[SqlNoticeHistory | None]:
+    """What was told, for an API; None where no notifier is configured."""
     if settings.notify is None:
         yield None
         return
     engine = open_notice_database(settings)
-    state = SqlNoticeState(engine, "")
     try:
-        with suppress(Busy):  # while the database is away, there are no figures
+        with suppress(Busy):  # while the database is away, its reads say so
             await create_notice_tables(engine)
-        yield lambda: state.figures(now())
+        yield SqlNoticeHistory(engine)
     finally:
         await engine.dispose()

@@ -151,7 +151,7 @@ async def serve_api(
     from domain.locks.statistics import LogFigures
     from domain.protocol import rfc3339
     from infra.composition import api_parts, now, open_core, open_outputs, push_client
-    from infra.notices.operators import opened_figures
+    from infra.notices.operators import history_if_configured
     from infra.runtime.http_connections import Connections, connection_limit
     from infra.runtime.http_server import bind, serve
     from infra.runtime.readiness import Readiness, wait_until_ready
@@ -162,7 +162,7 @@ async def serve_api(
         open_core(settings, "towpath-api") as core,
         push_client() as http,
         open_outputs(settings) as outputs,
-        opened_figures(settings) as notices,
+        history_if_configured(settings) as notices,
     ):
         view = FoldedLockView(core.reader, core.snapshots, LogFigures(rfc3339(now())))
 

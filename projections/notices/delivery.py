@@ -50,6 +50,7 @@ class Delivery:
         collect: timedelta = COLLECT,
     ) -> None:
         self.channel = channel
+        self.kind = sender.kind
         self.timing = timing
         self._sender = sender
         self._state = state

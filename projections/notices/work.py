@@ -59,6 +59,7 @@ class Work:
     async def begin(self) -> None:
         """Take up the state; at the log's end where it is new, or of another log."""
         now = self._clock()
+        await self._state.configure({one.channel: one.kind for one in self._deliveries.values()})
         start = await self._state.start(now)
         self._watches = Watches(self._teller.rules.triggers, start.watches)
         self._windows = dict(start.windows)

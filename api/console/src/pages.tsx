@@ -7,6 +7,7 @@ import { EvidencePage } from "./pages/Evidence";
 import { LogPage } from "./pages/Log";
 import { LogEventPage } from "./pages/LogEvent";
 import { LocksPage, WorkspaceLocksPage } from "./pages/Locks";
+import { NoticesPage } from "./pages/Notices";
 import { OverviewPage } from "./pages/Overview";
 import { RunnersPage } from "./pages/Runners";
 import { TaskPage } from "./pages/Task";
@@ -35,6 +36,7 @@ export const PAGES: readonly PageEntry[] = [
   { path: "/runners", title: "Runners", page: RunnersPage, nav: { icon: "runners", key: "r" } },
   { path: "/log", title: "Log", page: LogPage, nav: { icon: "log", key: "e" } },
   { path: "/log/:seq", title: "Event", page: LogEventPage },
+  { path: "/notices", title: "Notices", page: NoticesPage, nav: { icon: "notices", key: "n" } },
   { path: "/evidence", title: "Evidence", page: EvidencePage, nav: { icon: "evidence", key: "v" } },
 ];
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from api.dependencies import ApiParts
 from api.queries.figures.stock import READ_MODEL, VIEW, Stock
+from api.queries.notices import undelivered
 from api.queries.runner_status import grant_state
 from domain.identifiers import RunnerId, TaskId, WorkspaceId
 from domain.locks.claims import Claim, Grant, Waiter
@@ -26,7 +27,7 @@ MOST_OF_A_KIND = 20
 
 Kind = Literal[
     "unknown", "log-room", "lost-runner-holds-lock", "dead-letters", "cancel-not-confirmed", "long-wait",
-    "failures", "lag", "runner-conflict", "open-questions",
+    "failures", "lag", "runner-conflict", "open-questions", "undelivered-notices",
 ]  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def attention(parts: ApiParts, seen: Observed) -> list[Attention]:
     """All that needs a person, the most urgent first."""
     makers = (
         _unknown(seen), _log_room(parts), _lost(seen), _dead_letters(seen), _cancels(seen), _waits(seen),
-        _failures(seen), _lags(seen), _conflicts(seen), _questions(seen),
+        _failures(seen), _undelivered(seen), _lags(seen), _conflicts(seen), _questions(seen),
     )  # fmt: skip
     return [one for made in makers for one in made]
 
@@ -131,6 +132,16 @@ def _dead_letters(seen: Observed) -> Iterator[Attention]:
         wait = "waits" if number == 1 else "wait"
         sentence = f"{_counted(number, 'message')} could not be applied and {wait} for you"
         yield Attention(kind="dead-letters", sentence=sentence, link="/dead", number=number)
+
+
+def _undelivered(seen: Observed) -> Iterator[Attention]:
+    number, names = undelivered(seen.stock.notices or ())
+    if number:
+        channels = ", ".join(names)
+        sentence = f"{_counted(number, 'notice')} could not be sent to {channels}"
+        yield Attention(
+            kind="undelivered-notices", sentence=sentence, link="/notices?state=dead", number=number
+        )
 
 
 def _cancels(seen: Observed) -> Iterator[Attention]:

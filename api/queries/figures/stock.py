@@ -109,7 +109,7 @@ async def _runners(parts: ApiParts) -> RunnerStock:
 
 
 async def _notices(parts: ApiParts) -> Sequence[ChannelFigures]:
-    return await parts.notices() if parts.notices is not None else ()
+    return await parts.notices.figures(parts.clock()) if parts.notices is not None else ()
 
 
 async def _folds(parts: ApiParts) -> dict[str, LagRead | None]:

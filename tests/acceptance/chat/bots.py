@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.notices.chat_state import SqlChatState
-from adapters.notices.store import create_notice_tables
+from adapters.notices.database import create_notice_tables
 from adapters.read_model.database import open_database
 from adapters.telegram.bot_api import BotApi, bot_id
 from adapters.telegram.pace import Limits, Pace

@@ -55,6 +55,8 @@ PAGES = (
     PageCase("runners", "/runners", _at("/runners"), "tbody tr", empty="No runner", past="main .empty"),
     PageCase("log", "/log", _at("/log"), ".log-line", empty="Nothing is recorded yet"),
     PageCase("event", "/log/:seq", _at("/log/1"), "pre.json"),
+    PageCase("notices", "/notices", _at("/notices"), "[data-notice]", empty="No notifier is configured",
+             past="main .empty"),
     PageCase("evidence", "/evidence", _at("/evidence"), ".verification-table tbody tr",
              empty="No verification is recorded", past="main .empty"),
 )  # fmt: skip
@@ -164,11 +166,33 @@ def _chosen(page: Page) -> None:
     page.get_by_role("region", name="Chosen tasks").wait_for()
 
 
+def _forget(page: Page) -> None:
+    """A lost runner that holds nothing, beside those that there are."""
+
+    def lost(route: Route) -> None:
+        body = route.fetch().json()
+        gone = {"id": "host-9", "state": "lost", "running_attempts": [], "awaiting_operator": []}
+        body["items"].append({**body["items"][0], **gone})
+        _answer(route, 200, body)
+
+    page.route("**/runners?*", lost)
+    _open(page, "Forget host-9")
+
+
+def _told(page: Page) -> None:
+    page.get_by_text("Who was told about this task").click()
+    page.locator("[data-notice]").first.wait_for()
+    page.locator(".told summary").first.click()
+
+
 MOMENTS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "dialog-release": ("/locks", lambda page: _open(page, "Release the lock of build")),
     "dialog-cancel": ("/tasks/:build", lambda page: _open(page, "Cancel…")),
     "dialog-add": ("/workspaces", lambda page: _open(page, "Add…")),
     "dialog-remove": ("/workspaces", lambda page: _open(page, "Remove docs-site")),
+    "dialog-forget": ("/runners", _forget),
+    "dialog-replay": ("/notices", lambda page: _open(page, "Send again what pager did not take")),
+    "task-notices": ("/tasks/:failed", _told),
     "dialog-keys": ("/tasks", _keys),
     "palette": ("/", _palette),
     "time-machine": ("/locks", _machine),
@@ -189,7 +213,9 @@ def show_moment(page: Page, name: str, full: Lively) -> None:
     """Bring `page` to one of MOMENTS."""
     path, act = MOMENTS[name]
     page.unroute_all()
-    path = path.replace(":build", full.tasks["build"]).replace(":past", str(full.past))
+    for name in ("build", "failed"):
+        path = path.replace(f":{name}", full.tasks[name])
+    path = path.replace(":past", str(full.past))
     page.goto(full.up.url + "/console" + path)
     settle(page)
     act(page)

@@ -14,7 +14,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.pages.conftest import TOKENS, running
-from tests.pages.console.installations import CAPACITY, HOSTILE, Lively, lively, second_runner
+from tests.pages.console.installations import (
+    CAPACITY,
+    HOSTILE,
+    Lively,
+    lively,
+    receiving,
+    second_runner,
+)
 from tests.pages.console.looks import COUNT_REQUESTS, faults_in_every_view
 from tests.support.towpath import DEADLINE, Json, Server, Up
 
@@ -90,7 +97,8 @@ def patient(tmp_path: Path) -> Iterator[Patient]:
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lively]:
     """An installation that has everything, for tests that only look."""
-    with running(tmp_path_factory.mktemp("full"), **CAPACITY) as up:
+    path = tmp_path_factory.mktemp("full")
+    with receiving(path) as (_, told), running(path, **CAPACITY, **told) as up:
         yield lively(up)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +29,51 @@ printf '\033[31mFAILED\033[0m tests/locks/test_release.py: <b>free</b> or held? 
 exit 3"""
 
 
+class Receivers:
+    """Two receivers of webhooks: `/ops` takes all, `/pager` nothing until `taken` holds it."""
+
+    def __init__(self) -> None:
+        self.taken = {"/ops"}
+        self.got: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                taken = self.path in outer.taken
+                self.send_response(204 if taken else 410)
+                self.end_headers()
+                if taken:
+                    outer.got.append(self.path)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+@contextlib.contextmanager
+def receiving(home: Path) -> Iterator[tuple[Receivers, dict[str, str]]]:
+    """Receivers, and the settings of an installation whose notifier tells them."""
+    receivers = Receivers()
+    base = f"http://127.0.0.1:{receivers.server.server_port}"
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    text = ""
+    for name, events in (("ops", '["failed", "asked"]'), ("pager", '["failed"]')):
+        text += f'[[channel]]\nname = "{name}"\nkind = "webhook"\nurl = "{base}/{name}"\n'
+        text += f'secret = "{secret}"\nallow = ["127.0.0.1"]\n'
+        text += f'[[rule]]\nchannel = "{name}"\nevents = {events}\n'
+    file = home / "notify.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+    threading.Thread(target=receivers.server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield receivers, {"TOWPATH_NOTIFY": str(file)}
+    finally:
+        receivers.server.shutdown()
+        receivers.server.server_close()
+
+
 @dataclass(frozen=True)
 class Lively:
     """`tasks`: ids by name. `past`: a position at which the first tasks ran and waited."""
@@ -34,7 +84,8 @@ class Lively:
 
 
 def lively(up: Up) -> Lively:
-    """Fill `up` with workspaces `shop` and `web` and tasks in every state."""
+    """Fill `up` with workspaces and tasks in every state; its notifier is that of `receiving`."""
+    until(lambda: up.get("/notices/channels")["channels"], DEADLINE)
     for workspace in ("shop", "web", "docs-site"):
         up.workspace(workspace)
     ids: dict[str, str] = {}
@@ -77,6 +128,7 @@ def lively(up: Up) -> Lively:
         until(lambda name=name: up.ended(ids[name]), DEADLINE)  # type: ignore[misc]
     until(lambda: up.task(ids["asking"])["question"], DEADLINE)
     until(lambda: up.task(ids["retrying"])["next_attempt_at"], DEADLINE)
+    until(lambda: up.get("/notices?state=dead")["items"], DEADLINE)
     up.post("/verifications", {"ok": True, "events": past, "command": "towpath verify", "host": "laptop"})
     return Lively(up, ids, past)
 

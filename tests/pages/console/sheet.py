@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.pages.chromium import launched
 from tests.pages.console.catalogue import MOMENTS, cases, show, show_moment
 from tests.pages.console.crowd import fill
-from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner
+from tests.pages.console.installations import CAPACITY, LEASE, Lively, lively, lost_runner, receiving
 from tests.pages.console.looks import HEIGHT, VIEWS, settle
 from tests.support.repository import REPO
 from tests.support.towpath import Home, Up
@@ -89,7 +89,8 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         homes = [stack.enter_context(tempfile.TemporaryDirectory(prefix="console-")) for _ in range(2)]
         full_home, empty_home = (stack.enter_context(contextlib.closing(Home(Path(one)))) for one in homes)
-        full_up, empty = full_home.up(**CAPACITY, **LEASE), empty_home.up()
+        _, told = stack.enter_context(receiving(full_home.path))
+        full_up, empty = full_home.up(**CAPACITY, **LEASE, **told), empty_home.up()
         full = lively(full_up)
         lost_runner(full_up)
         playwright = stack.enter_context(sync_playwright())

@@ -1,7 +1,7 @@
 // Each state has its own shape, a word and the colour of its family; none of them stands alone for it.
 import type { JSX } from "preact";
 import type { Row } from "../lib/api";
-import { FAMILY, type State, WORD, stateOf } from "../lib/status";
+import { FAMILY, type Family, type State, WORD, stateOf } from "../lib/status";
 
 const RING = <circle cx="8" cy="8" r="6.2" />;
 
@@ -55,10 +55,10 @@ const SHAPES: Record<State, JSX.Element> = {
   ),
 };
 
-/** The shape of a state, for where its word stands beside it. */
-export function Glyph({ state }: { state: State }) {
+/** The shape of a state, for where its word stands beside it; `kind`: of another family than the state's. */
+export function Glyph({ state, kind = FAMILY[state] }: { state: State; kind?: Family }) {
   return (
-    <svg class={`glyph ${FAMILY[state]}`} data-state={state} viewBox="0 0 16 16" aria-hidden="true">
+    <svg class={`glyph ${kind}`} data-state={state} viewBox="0 0 16 16" aria-hidden="true">
       {SHAPES[state]}
     </svg>
   );

@@ -13,6 +13,7 @@ const PAGES: readonly (readonly [RegExp, (found: string) => string])[] = [
   [/^\/workspaces\/([^/]+)\/locks$/, (workspace) => `/locks/${workspace}`],
   [/^\/tasks\/([^/]+)(?:\/why)?$/, (id) => `/tasks/${id}`],
   [/^\/(tasks|runners)$/, (list) => `/${list}`],
+  [/^\/notices$/, () => "/notices"],
   [/^\/dead$/, () => "/evidence"],
 ];
 
@@ -48,6 +49,7 @@ export const KINDS: Record<Kind, { verb: string; family: Family }> = {
   failures: { verb: "Show", family: "bad" },
   lag: { verb: "Measure", family: "blocked" },
   "runner-conflict": { verb: "Show", family: "bad" },
+  "undelivered-notices": { verb: "Look", family: "bad" },
   "open-questions": { verb: "Answer", family: "blocked" },
 };
 

@@ -13,6 +13,7 @@ import { TaskSince } from "../components/SinceThen";
 import { Loaded } from "../components/States";
 import { TaskStatus } from "../components/Status";
 import { TaskFacts } from "../components/TaskFacts";
+import { TaskNotices } from "../components/TaskNotices";
 import { type Deadline, Timeline } from "../components/Timeline";
 import { Trail } from "../components/Trail";
 import { type Task, get, post } from "../lib/api";
@@ -90,6 +91,7 @@ function Content({ seen, reload }: { seen: TaskSeen; reload: () => void }) {
         <div>
           <Output task={task} attempts={attempts} />
           <Trail task={task} />
+          <TaskNotices id={task.id} />
         </div>
         <aside>
           <LockBox task={task} claim={seen} />

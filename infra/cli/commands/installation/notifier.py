@@ -251,9 +251,9 @@ def dead(
         {
             "id": one.message.id,
             "channel": one.channel,
-            "at": one.at.isoformat(),
+            "at": (one.changed_at or one.at).isoformat(),
             "tries": one.tries,
-            "why": one.why,
+            "why": one.error,
             "text": one.message.notice.text,
         }
         for one in found
@@ -262,7 +262,7 @@ def dead(
         Column("ID", lambda one: one["id"]),
         Column("CHANNEL", lambda one: one["channel"]),
         Column("TRIES", lambda one: str(one["tries"]), right=True),
-        Column("WHY", lambda one: one["why"], wide=True),
+        Column("WHY", lambda one: one["why"] or "", wide=True),
         Column("NOTICE", lambda one: one["text"].splitlines()[0], wide=True),
     )
     emit(output, rows, columns)
@@ -295,7 +295,10 @@ def replay(
     except Busy as error:
         raise CliError(error.detail) from None
     if not number and ids:
-        raise CliError("none of them was given up: `towpath notifier dead` lists those", Exit.NOT_FOUND)
+        raise CliError(
+            "none of them was given up for a channel of the file: `towpath notifier dead` lists those",
+            Exit.NOT_FOUND,
+        )
     if output is OutputFormat.TABLE:
         print_data(f"{counted(number, 'notice')} will be sent again")
     else:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.history import SqlNoticeHistory
+from adapters.notices.store import SqlNoticeState
 from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.read_model.database import open_database
 
@@ -44,3 +46,9 @@ async def state(open_state: OpenState) -> SqlNoticeState:
     made = open_state("one")
     assert await made.take(await made.standing())
     return made
+
+
+@pytest.fixture
+async def history(state: SqlNoticeState) -> SqlNoticeHistory:
+    """What people see of `state`."""
+    return SqlNoticeHistory(state._engine)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.history import SqlNoticeHistory
+from adapters.notices.store import SqlNoticeState
 from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.read_model.database import create_tables, open_database
 from adapters.read_model.store import SqlReadModel
@@ -17,7 +19,7 @@ from domain.notices.conversation import NEW, Conversation
 from domain.notices.message import Message, Notice, NoticeTask
 from domain.notices.rules import Trigger
 from domain.notices.watches import Changes, Watch
-from domain.ports.notices import Placed, Posted, Pull, Standing, Step, Superseded
+from domain.ports.notices import NoticeFilter, Placed, Posted, Pull, Standing, Step, Superseded
 from tests.contract.adapters.notices.conftest import OpenState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,7 +56,7 @@ async def test_a_step_is_recorded_as_a_whole(state: SqlNoticeState) -> None:
     assert start.position == Position(7, "e7")
 
 
-async def test_a_notice_is_recorded_once(state: SqlNoticeState) -> None:
+async def test_a_notice_is_recorded_once(state: SqlNoticeState, history: SqlNoticeHistory) -> None:
     await state.record(Step(notices=[placed("e1"), placed("e1", channel="log")]))
     await state.record(Step(notices=[placed("e1"), placed("e2")]))
     out = []
@@ -62,7 +64,7 @@ async def test_a_notice_is_recorded_once(state: SqlNoticeState) -> None:
         out.append(one.message.id)
         await state.sent(one, NOW)
     assert out == ["e1", "e2"]
-    assert [(one.channel, one.sent, one.waiting) for one in await state.figures(NOW)] == [
+    assert [(one.channel, one.sent, one.waiting) for one in await history.figures(NOW)] == [
         ("log", 0, 1), ("ops", 2, 0),
     ]  # fmt: skip
 
@@ -79,31 +81,35 @@ async def test_nothing_goes_out_before_it_is_due(state: SqlNoticeState) -> None:
     assert later.message.id == "late"
 
 
-async def test_what_fails_comes_again_until_it_is_given_up_and_replayed(state: SqlNoticeState) -> None:
+async def test_what_fails_comes_again_until_it_is_given_up_and_replayed(
+    state: SqlNoticeState, history: SqlNoticeHistory
+) -> None:
     await state.record(Step(notices=[placed("e1")]))
     one = await state.next("ops", NOW)
     assert one is not None
     await state.failed(one, NOW, "it answers 500", NOW + SOON)
     assert await state.next("ops", NOW) is None
-    assert [one.oldest for one in await state.figures(NOW)] == [NOW]
+    assert [one.oldest for one in await history.figures(NOW)] == [NOW]
     one = await state.next("ops", NOW + SOON)
     assert one is not None
     assert (one.tries, one.first_try_at, one.message.notice.again) == (1, NOW, False)
     await state.failed(one, NOW + SOON, "it answers 500", None)
-    (dead,) = await state.dead(10)
-    assert (dead.message.id, dead.tries, dead.why) == ("e1", 2, "it answers 500")
-    (figures,) = await state.figures(NOW)
+    (dead,) = await history.page(NoticeFilter(state="dead"), 10)
+    assert (dead.message.id, dead.tries, dead.error) == ("e1", 2, "it answers 500")
+    (figures,) = await history.figures(NOW)
     assert (figures.failed, figures.dead, figures.waiting, figures.oldest) == (2, 1, 0, None)
-    assert await state.replay(["other"], NOW) == 0
-    assert await state.replay(None, NOW) == 1
+    assert await history.replay(NOW, ids=["other"]) == 0
+    assert await history.replay(NOW) == 1
     one = await state.next("ops", NOW)
     assert one is not None
     assert one.tries == 0
     await state.sent(one, NOW)
-    assert await state.dead(10) == []
+    assert await history.page(NoticeFilter(state="dead"), 10) == []
 
 
-async def test_a_burst_of_ten_thousand_is_one_digest_that_counts_all(state: SqlNoticeState) -> None:
+async def test_a_burst_of_ten_thousand_is_one_digest_that_counts_all(
+    state: SqlNoticeState, history: SqlNoticeHistory
+) -> None:
     due = NOW + SOON
     burst = [
         placed(f"e{n:05}", due_at=due, bundles=True, place=f"w{n % 3}", runner_id=f"r{n % 7}")
@@ -124,12 +130,12 @@ async def test_a_burst_of_ten_thousand_is_one_digest_that_counts_all(state: SqlN
     assert one is not None
     assert one.members == 10_000
     await state.sent(one, due)
-    (figures,) = await state.figures(due)
+    (figures,) = await history.figures(due)
     assert (figures.sent, figures.waiting, figures.failed) == (10_000, 0, 1)
 
 
 async def test_what_is_too_much_for_a_chat_is_a_digest_and_what_is_urgent_goes_first(
-    state: SqlNoticeState,
+    state: SqlNoticeState, history: SqlNoticeHistory
 ) -> None:
     pull = Pull("5", most_due=3)
     await state.record(Step(notices=[placed(f"e{n}") for n in range(4)] + [placed("asked", urgent=True)]))
@@ -155,7 +161,7 @@ async def test_what_is_too_much_for_a_chat_is_a_digest_and_what_is_urgent_goes_f
     one = await state.next("ops", NOW, pull)
     assert one is not None
     assert (one.members, one.folded) == (15, True)
-    assert sum(figures.waiting for figures in await state.figures(NOW)) == 16
+    assert sum(figures.waiting for figures in await history.figures(NOW)) == 16
 
 
 async def test_what_a_chat_shows_about_a_task_is_kept(state: SqlNoticeState, open_state: OpenState) -> None:

@@ -10,7 +10,8 @@ import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
 
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.store import SqlNoticeState
 from domain.notices.message import Message, Notice
 from domain.ports.notices import Placed, Step
 from infra.config.settings import Settings

@@ -10,7 +10,8 @@ from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.notices.addresses import Allowed
-from adapters.notices.store import SqlNoticeState, create_notice_tables
+from adapters.notices.database import create_notice_tables
+from adapters.notices.store import SqlNoticeState
 from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.notices.webhook import Webhook, WebhookSender, webhook_client
 from adapters.queues.dead_letters import JetStreamDeadLetters

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from adapters.notices.history import SqlNoticeHistory
 from adapters.notices.store import SqlNoticeState
 from adapters.notices.telegram import TelegramChat, TelegramSender
 from adapters.telegram.bot_api import BotApi
@@ -95,7 +96,7 @@ async def test_a_burst_of_ten_thousand_keeps_the_limits_and_the_digests_count_al
             await asyncio.sleep(60 / FAST / 20)
 
         async def all_sent() -> bool:
-            (figures,) = await state.figures(now())
+            (figures,) = await SqlNoticeHistory(state._engine).figures(now())
             return figures.sent == 10_000
 
         await eventually(all_sent, DEADLINE)

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, CDPSession, Page
 from tests.pages.conftest import Figures, running
 from tests.pages.console.catalogue import PAGES, SECONDS, PageCase
 from tests.pages.console.crowd import fill, meanwhile
-from tests.pages.console.installations import CAPACITY, Lively, lively
+from tests.pages.console.installations import CAPACITY, Lively, lively, receiving
 from tests.pages.console.looks import settle
 
 pytestmark = pytest.mark.pages
@@ -59,7 +59,9 @@ _WATCH = """() => {
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lively]:
     """An installation with the usual things, and 100,000 tasks."""
-    with running(tmp_path_factory.mktemp("crowd"), **CAPACITY, TOWPATH_NATS_SYNC_INTERVAL="1s") as up:
+    path = tmp_path_factory.mktemp("crowd")
+    settings = {**CAPACITY, "TOWPATH_NATS_SYNC_INTERVAL": "1s"}
+    with receiving(path) as (_, told), running(path, **settings, **told) as up:
         fill(up, CROWD)
         yield lively(up)
 

@@ -75,6 +75,10 @@ class NoSuchQuestion(NotFound):
     """The task has no such question."""
 
 
+class NoSuchChannel(NotFound):
+    """The notifier's file has no channel of this name, or no notifier is configured."""
+
+
 class NoSuchDeadLetter(NotFound):
     """No dead letter has this number."""
 
