@@ -14,7 +14,8 @@ from infra.lock.keeper.specification import program
 from infra.lock.options import Options, parse
 from infra.lock.orphans import has_children, sweep
 from infra.lock.stderr import tell
-from infra.lock.terminal_job import TerminalJob, let_go_of_files
+from infra.lock.terminal_job import TerminalJob, collect_what_comes, let_go_of_files
+from runner.isolation.process_traits import adopt_orphans, hide_memory
 
 TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:
@@ -54,12 +55,11 @@ def main(arguments: list[str]) -> NoReturn:
         _keep(options, control, front, say, group, ignored)
     os.close(front)
     os.close(say)
-    from runner.isolation.process_traits import adopt_orphans, hide_memory  # while the keeper is at work
-
     if sweeps:
         adopt_orphans()
     hide_memory()
     let_go_of_files()
+    collect_what_comes()
     process = Front(passing, told, ignored)
     code = process.run()
     os.waitpid(keeper, 0)
@@ -90,6 +90,7 @@ def _keep(
         control.begin(options.workspace)  # it answers while the modules below are loaded
         from infra.lock.keeper.process import Keeper
 
+        collect_what_comes()
         control.main.interrupt = front
         Keeper(options, control, job, front, say).run()
     except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ class TerminalJob:
             os.close(say)
             from runner.process.shim.shim import main_of_terminal
 
+            collect_what_comes()
             terminal = {
                 "group": self._group,
                 "ignored": self._ignored,
@@ -89,6 +91,12 @@ class TerminalJob:
             code = 0
         finally:
             os._exit(code)
+
+
+def collect_what_comes() -> None:
+    """Collect garbage again, of what is made from now on: this process may run for days."""
+    gc.freeze()
+    gc.enable()
 
 
 def let_go_of_files() -> None:

@@ -71,6 +71,15 @@ def test_what_is_not_plain_is_left_to_argparse(words: str) -> None:
     assert plain(words.split()) is None
 
 
+def test_garbage_of_what_runs_long_is_collected() -> None:
+    script = (
+        "import gc; gc.disable(); from infra.lock.terminal_job import collect_what_comes;"
+        "collect_what_comes(); kept = gc.get_freeze_count(); print(gc.isenabled(), kept > 1000, len(gc.get_objects()) < kept)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"] * 3
+
+
 def test_nothing_heavy_is_imported_before_the_command_runs() -> None:
     ours = "infra.entry, infra.lock.command, infra.lock.keeper.process, runner.process.shim.shim"
     script = f"import sys, {ours}; print(*sys.modules)"
