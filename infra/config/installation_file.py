@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
+
+from domain.validation import light_json as json
 
 TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:

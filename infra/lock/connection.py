@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import _socket  # without enums: `socket` takes longer to import than a request
-import json
 import select
 import time
+
+from domain.validation import light_json as json
 
 TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:

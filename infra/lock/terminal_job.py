@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+
+from domain.validation import light_json as json
 
 TYPE_CHECKING = False  # not of typing: its import takes longer than a request
 if TYPE_CHECKING:

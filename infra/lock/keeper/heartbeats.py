@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import _thread
-import json
 import os
 import select
 from contextlib import suppress
 
+from domain.validation import light_json as json
 from infra.lock.connection import Connection, Problem, Unanswered
 from infra.lock.control_plane import ControlPlane
 from runner.clock import boottime

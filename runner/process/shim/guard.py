@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import contextlib
-import json
 import os
 import select
 import signal
 import struct
 import time
 
+from domain.validation import light_json as json
 from runner.clock import boottime, stamp
 from runner.isolation import cgroup
 from runner.isolation.process_traits import die_with_parent

@@ -7,11 +7,10 @@ renamed in between changes nothing. Standard library only: the shim imports it.
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import signal
 
+from domain.validation import light_json as json
 from runner.clock import boottime
 from runner.isolation import cgroup, confinement
 from runner.isolation.process_traits import die_with_parent
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and an ignored signal survives exec
 
 MAX_SHOWN_CHARS = 200
-_FOR_A_SHELL = re.compile(r"[\s|&;<>()$`*?~]")
+_FOR_A_SHELL = "|&;<>()$`*?~"
 
 
 class JobStartFailed(Exception):
@@ -192,7 +191,7 @@ def explain(job: dict[str, Any], directory: str, stage: str, number: int | None,
         return f"cannot start in directory {directory!r}: {why}"
     if number == errno.ENOENT:
         why = "no such file or interpreter" if "/" in program else "no such program on PATH"
-        if len(job["command"]) == 1 and _FOR_A_SHELL.search(program):
+        if len(job["command"]) == 1 and any(sign.isspace() or sign in _FOR_A_SHELL for sign in program):
             why += "; a command runs without a shell, use: sh -c '…'"
     return f"cannot start {shown(program)}: {why}"
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import contextlib
 import fcntl
-import json
 import os
 import select
 import signal
@@ -27,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from domain.validation import light_json as json
 from runner.clock import boottime, stamp, this_boot
 from runner.isolation import cgroup
 from runner.isolation.process_traits import adopt_orphans, die_with_parent, hide_memory, name_process

@@ -22,6 +22,8 @@ HEAVY = {
     "ssl",
     "subprocess",
     "typing",
+    "json",
+    "re",
     "datetime",
 }
 
@@ -74,7 +76,8 @@ def test_what_is_not_plain_is_left_to_argparse(words: str) -> None:
 def test_garbage_of_what_runs_long_is_collected() -> None:
     script = (
         "import gc; gc.disable(); from infra.lock.terminal_job import collect_what_comes;"
-        "collect_what_comes(); kept = gc.get_freeze_count(); print(gc.isenabled(), kept > 1000, len(gc.get_objects()) < kept)"
+        "collect_what_comes(); kept = gc.get_freeze_count();"
+        "print(gc.isenabled(), kept > 1000, len(gc.get_objects()) < kept)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"] * 3
