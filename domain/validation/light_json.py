@@ -33,28 +33,33 @@ def _default(value: object) -> object:
 try:
     import _json
 
-    _scan = _json.make_scanner(_Reading())
-    _chunks = _json.make_encoder(
+    _reading: Any = _Reading()
+    _scan: Any = _json.make_scanner(_reading)
+    _chunks: Any = _json.make_encoder(
         None, _default, _json.encode_basestring_ascii, None, ": ", ", ", False, False, True
     )
 except (ImportError, AttributeError, TypeError):  # another Python
-    from json import dumps as dumps
-    from json import loads as loads
-else:
+    import json
 
-    def loads(text: str | bytes) -> Any:
-        """The value of a JSON text. Raises ValueError."""
-        if not isinstance(text, str):
-            text = text.decode()
-        text = text.strip(_SPACE)
-        try:
-            value, end = _scan(text, 0)
-        except StopIteration as stopped:
-            raise ValueError(f"no JSON value at character {stopped.value}") from None
-        if end != len(text):
-            raise ValueError(f"something stands behind the JSON value, at character {end}")
-        return value
+    _scan = _chunks = None
 
-    def dumps(value: object) -> str:
-        """The JSON text of a value, in ASCII. Raises TypeError."""
-        return "".join(_chunks(value, 0))
+
+def loads(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError."""
+    if _scan is None:
+        return json.loads(text)
+    if not isinstance(text, str):
+        text = text.decode()
+    text = text.strip(_SPACE)
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration as stopped:
+        raise ValueError(f"no JSON value at character {stopped.value}") from None
+    if end != len(text):
+        raise ValueError(f"something stands behind the JSON value, at character {end}")
+    return value
+
+
+def dumps(value: object) -> str:
+    """The JSON text of a value, in ASCII. Raises TypeError."""
+    return json.dumps(value) if _chunks is None else "".join(_chunks(value, 0))

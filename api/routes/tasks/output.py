@@ -97,8 +97,9 @@ async def output(
     asked = query.model_dump(exclude={"attempt"}) | {"limit": limit}
     streams.open += 1
     streams.asked_bytes += limit
+    reading = output_range(parts, task_id, query.attempt, asked)
     try:
-        facts, found = await _unless_left(request, output_range(parts, task_id, query.attempt, asked))
+        facts, found = await (_unless_left(request, reading) if query.wait else reading)
     finally:
         streams.open -= 1
         streams.asked_bytes -= limit

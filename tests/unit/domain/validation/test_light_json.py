@@ -68,3 +68,10 @@ def test_it_needs_no_other_module() -> None:
     script = f"{used}; print('json' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_another_python_has_the_module_itself() -> None:
+    used = "import sys; sys.modules['_json'] = None; import domain.validation.light_json as it"
+    script = f"{used}; print(it.dumps(it.loads(b'[1, null]')), 'json' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[1, null] True"

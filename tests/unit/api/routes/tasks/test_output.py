@@ -198,6 +198,9 @@ async def test_a_stopping_api_lets_readers_go(harness: ApiHarness, outputs: Memo
             await asyncio.sleep(0)
         harness.app.state.closing.set()
         problem(await reading, 503, "stopping")
+        outputs.data = b"at once"
+        answer = await harness.http.get(f"/tasks/{task_id}/output")  # it waits for nothing
+        assert answer.content == b"at once"
     assert outputs.waiting == 0
     assert harness.app.state.streams.open == 0
 
