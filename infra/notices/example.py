@@ -20,7 +20,8 @@ def telegram_example(token: str, chat_id: ChatId, thread_id: int | None = None) 
     chat = f'"{chat_id}"' if isinstance(chat_id, str) else str(chat_id)
     thread = f"thread_id = {thread_id}  # a topic of the forum\n" if thread_id is not None else ""
     table = _TELEGRAM.replace("TOKEN", token).replace("CHAT", chat).replace("THREAD\n", thread)
-    return _HEAD + table + _TIMING + _RULES
+    person = str(chat_id) if isinstance(chat_id, int) and chat_id > 0 else "123456789"
+    return _HEAD + table + _TIMING + _RULES + _PEOPLE.replace("PERSON", person)
 
 
 _HEAD = """\
@@ -69,4 +70,15 @@ events = ["failed", "submit-failed", "asked", "runner-lost", "recovered"]
 # pool = "default"
 # label = "team=web"
 # title = "deploy*"
+"""
+_PEOPLE = """
+## Who may answer and act from a chat, and what they may run there: docs/chat.md.
+# [[user]]
+# id = PERSON
+# name = "alice"                          # how events name this person
+# role = "operator"                       # or viewer, auditor, admin
+# [[recipe]]
+# name = "deploy"
+# command = ["make", "deploy"]
+# workspace = "shop"
 """
