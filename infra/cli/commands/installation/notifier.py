@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.arguments.group import Group
-from infra.cli.arguments.options import OutputFormat, OutputOption
+from infra.cli.arguments.options import OutputFormat, OutputOption, duration
 from infra.cli.arguments.server_options import (
     DataDirOption,
     NatsPortOption,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from infra.notices.file import NotifyFile
 
 _MANY = 10_000
+WAIT_SECONDS = 600.0
 
 app = typer.Typer(
     cls=Group,
@@ -58,11 +59,17 @@ def init(
         ),
     ] = False,
     token_file: Annotated[
-        Path | None, typer.Option(help="With --telegram: the file with the bot's token, mode 0600.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --telegram: the file with the bot's token, mode 0600."),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=1, max=86400, help="With --telegram: seconds to wait for the message.")
-    ] = 600.0,
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="With --telegram: wait so long for the message: 90, 2h. Default: 10m.",
+        ),
+    ] = None,
 ) -> None:
     """Write a commented file of channels and rules; never over another."""
     settings = server_settings(quiet=True)
@@ -80,7 +87,7 @@ def init(
     there = CliError(f"{path} is there already, and stays as it is", Exit.CONFLICT)
     if path.exists():
         raise there
-    text = _for_chat(settings, token_file, wait) if telegram else example()
+    text = _for_chat(settings, token_file, wait or WAIT_SECONDS) if telegram else example()
     try:
         with open(create_private(path), "w") as made:  # noqa: PTH123  a descriptor
             made.write(text)
