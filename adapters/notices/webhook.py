@@ -116,11 +116,12 @@ class WebhookSender:
             async with asyncio.timeout(self._answer_seconds):
                 status = await self._post(message.id, body)
         except TimeoutError:
-            raise NotSent(f"no answer within {self._answer_seconds:g} seconds") from None
+            raise NotSent(f"no answer within {self._answer_seconds:g} seconds", unsure=True) from None
         except NotAllowed as error:
             raise NotSent(str(error)) from None
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise NotSent(_words(error)) from None
+            # once connected, the request may have arrived, whatever became of the answer
+            raise NotSent(_words(error), unsure=isinstance(error, _AFTER_CONNECTING)) from None
         if 300 <= status < 400:
             raise NotSent(f"it answers {status}, a redirect, which is not followed: give its final URL")
         if not 200 <= status < 300:
@@ -149,6 +150,9 @@ class WebhookSender:
 def webhook_client() -> httpx.AsyncClient:
     """The HTTP client of webhooks: no proxies and no credentials of the environment."""
     return httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS, headers={"user-agent": "towpath"})
+
+
+_AFTER_CONNECTING = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadTimeout)
 
 
 def _words(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, SecretStr
 
 from adapters.notices.addresses import Allowed
+from adapters.notices.apprise_service import AppriseUrl, check_apprise_url
 from adapters.notices.signature import parse_secrets
 from adapters.notices.telegram import TelegramChat
 from adapters.notices.webhook import Webhook, check_url
@@ -25,7 +26,6 @@ from infra.errors.validator_messages import did_you_mean
 from infra.notices.toml_tables import TomlTable, TomlTables
 
 LONGEST_DIGEST_SECONDS = 86400.0
-LATER_KINDS = ("apprise",)
 Secret = TypeVar("Secret")
 
 
@@ -51,8 +51,18 @@ class _TelegramChannel(_Channel):
     thread_id: Annotated[int, Field(ge=1)] | None = None
 
 
-Receiver = Webhook | TelegramChat
-KINDS: dict[str, type[_Channel]] = {"webhook": _WebhookChannel, "telegram": _TelegramChannel}
+class _AppriseChannel(_Channel):
+    kind: Literal["apprise"]
+    url: str | None = None
+    url_file: str | None = None
+
+
+Receiver = Webhook | TelegramChat | AppriseUrl
+KINDS: dict[str, type[_Channel]] = {
+    "webhook": _WebhookChannel,
+    "telegram": _TelegramChannel,
+    "apprise": _AppriseChannel,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +84,6 @@ class ChannelTables:
     def channel(self, where: str, table: dict[str, Any]) -> Channel | None:
         """The channel of this table; None where it has faults."""
         kind = table.get("kind")
-        if kind in LATER_KINDS:
-            words = f"`{kind}` is not available in this version; {_kinds()} are"
-            self._tables.fault(where, "kind", words)
-            return None
         if not isinstance(kind, str) or kind not in KINDS:
             words = "it is missing" if kind is None else f"there is no such kind{_meant(kind)}"
             self._tables.fault(where, "kind", f"{words}: {_kinds()} are there")
@@ -88,6 +94,9 @@ class ChannelTables:
         before = len(self._tables.faults)
         if isinstance(read, _WebhookChannel):
             receiver: Receiver | None = self._webhook(where, read)
+        elif isinstance(read, _AppriseChannel):
+            given = (read.url, read.url_file)
+            receiver = self._secret(where, "url", given, None, None, check_apprise_url)
         else:
             assert isinstance(read, _TelegramChannel)
             receiver = self._telegram(where, read)
@@ -117,7 +126,7 @@ class ChannelTables:
         where: str,
         key: str,
         given: tuple[str | None, str | None],
-        variable: str,
+        variable: str | None,
         of_environment: SecretStr | None,
         parse: Callable[[str], Secret],
     ) -> Secret | None:
@@ -131,7 +140,7 @@ class ChannelTables:
         if file is not None:
             return self._tables.value(where, f"{key}_file", partial(_in_file, parse), file)
         if of_environment is None:
-            words = f"give `{key}` or `{key}_file`, or set TOWPATH_{variable}"
+            words = f"give `{key}` or `{key}_file`" + (f", or set TOWPATH_{variable}" if variable else "")
             self._tables.fault(where, key, words)
             return None
         return self._tables.value(where, f"TOWPATH_{variable}", parse, of_environment.get_secret_value())
@@ -168,7 +177,8 @@ def _chat_id(given: int | str) -> ChatId:
 
 
 def _kinds() -> str:
-    return " and ".join(f"`{kind}`" for kind in sorted(KINDS))
+    *first, last = (f"`{kind}`" for kind in sorted(KINDS))
+    return f"{', '.join(first)} and {last}"
 
 
 def _meant(kind: object) -> str:

@@ -59,6 +59,12 @@ _TELEGRAM_TOO = """\
 # chat_id = 123456789                     # a person; groups have negative numbers
 # thread_id = 7                           # a topic, where the group is a forum
 
+## Mail, Slack, ntfy and others through Apprise, the extra towpath[notify]; its URL holds a password.
+# [[channel]]
+# name = "mail"
+# kind = "apprise"
+# url = "mailtos://user:password@example.com"  # or url_file = "/etc/towpath/mail-url"
+
 """
 _RULES = """\
 [[rule]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from adapters.notices.apprise_service import AppriseSender, AppriseUrl
 from adapters.notices.telegram import TelegramChat, TelegramSender
 from adapters.notices.webhook import WebhookSender, webhook_client
 from adapters.telegram.bot_api import BotApi
@@ -36,6 +37,8 @@ class Senders:
         if isinstance(receiver, TelegramChat):
             key = (receiver.token, receiver.base_url)
             return TelegramSender(receiver, *self.bot(*key), (buttons or {}).get(key))
+        if isinstance(receiver, AppriseUrl):
+            return AppriseSender(receiver)
         return WebhookSender(receiver, self._webhooks)
 
     def bot(self, token: str, base_url: str) -> tuple[BotApi, Pace]:

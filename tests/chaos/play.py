@@ -15,6 +15,7 @@ from tests.chaos.check import check
 from tests.chaos.check.verdict import Verdict
 from tests.chaos.clients.lock_commands import LONGEST_SECONDS, LockCommands
 from tests.chaos.clients.operators import Operators
+from tests.chaos.clients.receiver import EVENTS
 from tests.chaos.clients.reporters import Reporters
 from tests.chaos.clients.scenarios import REPORTED_POOL, Ground, Scenarios
 from tests.chaos.deployments.harness import (
@@ -31,7 +32,7 @@ from tests.chaos.deployments.three_nodes import three_nodes
 from tests.chaos.faults.nemesis import Nemesis
 from tests.chaos.history import History, read_history
 from tests.chaos.raw_log import fetch_log, write_log
-from tests.chaos.settle import collect, settle
+from tests.chaos.settle import collect, notifier_position, settle
 from tests.support.nats import api, connect
 
 START_SECONDS = 90.0
@@ -52,6 +53,7 @@ class Played:
     operations: Counter[tuple[str, str]]
     server_errors: Counter[str]
     mischief: Counter[str]
+    notices: Counter[str]
     tasks: int
     jobs: int
     lock_commands: Counter[str]
@@ -168,6 +170,7 @@ async def _play(order: Order, harness: Harness, operators: Operators, started: f
         operations=operators.counts,
         server_errors=operators.server_errors,
         mischief=sum((proxy.done for proxy in harness.proxies), Counter()),
+        notices=sum((receiver.done for receiver in harness.receivers), Counter()),
         tasks=scenarios.tasks,
         jobs=scenarios.jobs,
         lock_commands=Counter(_told(line["code"]) for line in lines if line["line"] == "lock-command"),
@@ -199,8 +202,12 @@ async def _start(order: Order, harness: Harness) -> Client:
         part.start()
     for proxy in harness.proxies:
         await proxy.start(order.seed)
+    for receiver in harness.receivers:
+        await receiver.start(order.seed)
     for name in harness.apis:
         await until(lambda name=name: _ready(harness, name), START_SECONDS, f"{name} is not ready")
+    await until(lambda: _notified(harness), START_SECONDS, "no notifier works")
+    harness.history.note("notified", events=EVENTS)
     return nc
 
 
@@ -209,6 +216,14 @@ async def _ready(harness: Harness, name: str) -> bool:
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
             return (await client.get(f"{harness.apis[name]}/readyz")).is_success
     except httpx.HTTPError:
+        return False
+
+
+async def _notified(harness: Harness) -> bool:
+    """Whether a notifier has taken its place in the log: it tells of what comes behind that."""
+    try:
+        return await notifier_position(harness.postgres) is not None
+    except Exception:
         return False
 
 

@@ -59,6 +59,9 @@ def _totals(played: list[Played]) -> Iterable[str]:
     yield _row(["operations", *(str(one.operations.total()) for one in played)])
     yield _row(["of them with unknown outcome", *(str(unknown(one)) for one in played)])
     yield _row(["HTTP answers dropped or duplicated", *(str(one.mischief.total()) for one in played)])
+    yield _row(["notices that the receiver took", *(str(one.notices["taken"]) for one in played)])
+    yield _row(["… refused", *(str(one.notices["refused"]) for one in played)])
+    yield _row(["… took without an answer", *(str(one.notices["lost"]) for one in played)])
     yield _row(["**violations**", *(f"**{len(one.verdict.violations)}**" for one in played)])
 
 

@@ -31,6 +31,8 @@ LOOK_SECONDS = 1.0
 LEFT_LOOKS = 15
 SQL_SECONDS = 20.0
 REPLAY_SECONDS = 180.0
+NOTICES = "towpath_notices"
+"""The schema of the notifier's state."""
 
 
 async def settle(harness: Harness, nc: Client, seconds: float) -> list[str]:
@@ -65,6 +67,8 @@ async def _open(harness: Harness, nc: Client) -> list[str]:
             found.append(f"{name} is at {position} of {last}")
         if rows:
             found.append(f"{name} shows {rows} tasks that have not ended")
+    if harness.receivers:
+        found += await _untold(harness.postgres, last)
     for name in harness.runner_states:
         rows = len(_query(harness, name, "SELECT id FROM outbox"))
         if rows:
@@ -138,11 +142,10 @@ async def _with_replay(harness: Harness) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str) -> Any:
-    schema = url.startswith("postgres")
+async def _connected(url: str, schema: str = "towpath") -> Any:
     engine = create_async_engine(
         url.replace("sqlite://", "sqlite+aiosqlite://"),
-        connect_args={"server_settings": {"search_path": "towpath"}} if schema else {},
+        connect_args={"server_settings": {"search_path": schema}} if url.startswith("postgres") else {},
     )
     try:
         async with asyncio.timeout(SQL_SECONDS), engine.connect() as connection:
@@ -158,6 +161,28 @@ async def _look_into(url: str) -> tuple[int, int]:
         ended = "('succeeded', 'failed', 'canceled', 'submit-failed')"
         rows = await connection.scalar(text(f"SELECT count(*) FROM tasks WHERE status NOT IN {ended}"))
         return int(position or 0), int(rows)
+
+
+async def notifier_position(url: str) -> int | None:
+    """The last event that the notifier has read; None before its first start."""
+    async with _connected(url, NOTICES) as connection:
+        seq = await connection.scalar(text("SELECT seq FROM notifier"))
+        return None if seq is None else int(seq)
+
+
+async def _untold(url: str, last: int) -> list[str]:
+    """What the notifier has not read, or not sent."""
+    try:
+        position = await notifier_position(url)
+        async with _connected(url, NOTICES) as connection:
+            unsent = (
+                "SELECT state, count(*) FROM notices WHERE state NOT IN ('sent', 'bundled') GROUP BY state"
+            )
+            states = (await connection.execute(text(unsent))).all()
+    except Exception as error:
+        return [f"the notifier's state cannot be read: {error!r}"]
+    found = [] if position == last else [f"the notifier is at {position} of {last}"]
+    return found + [f"{count} notices are {state}" for state, count in states]
 
 
 async def _rows(history: History, name: str, url: str) -> None:

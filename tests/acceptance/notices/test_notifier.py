@@ -73,10 +73,10 @@ def test_init_writes_over_nothing(home: Home) -> None:
 
 def test_faults_end_every_command_and_up_before_anything_starts(home: Home) -> None:
     path = home.path / "notify.toml"
-    path.write_text('[[channel]]\nname = "ops"\nkind = "apprise"\n')
+    path.write_text('[[channel]]\nname = "ops"\nkind = "slack"\n')
     path.chmod(0o600)
     for command in (("notifier", "check"), ("notifier", "test", "ops"), ("up",)):
         done = home.run(*command, TOWPATH_NOTIFY=str(path))
         assert done.returncode == 2, done.stderr
-        assert "channel 1 (`ops`), `kind`: `apprise` is not available in this version" in done.stderr
+        assert "channel 1 (`ops`), `kind`: there is no such kind" in done.stderr
         assert "the file, `rule`: there is none" in done.stderr

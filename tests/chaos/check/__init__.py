@@ -13,6 +13,7 @@ from tests.chaos.check.evidence import Evidence
 from tests.chaos.check.lives import Lives
 from tests.chaos.check.lock_commands import check_lock_commands
 from tests.chaos.check.locks import Locks
+from tests.chaos.check.notices import check_notices
 from tests.chaos.check.overlaps import check_overlaps
 from tests.chaos.check.registrations import Registrations, check_registrations
 from tests.chaos.check.settled import check_settled
@@ -41,6 +42,7 @@ def check(history: Iterable[Json], log: Iterable[Stored]) -> Verdict:
     check_overlaps(evidence, lives, locks, verdict)
     check_lock_commands(evidence, lives, verdict)
     check_settled(evidence, lives, locks, verdict)
+    check_notices(evidence, facts, verdict)
     verdict.events = len(facts)
     verdict.void = len(registrations.void_registrations) + len(registrations.void_claims)
     return verdict

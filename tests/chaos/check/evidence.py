@@ -51,6 +51,9 @@ class Evidence:
     runners: list[Json] = field(default_factory=list)
     lock_commands: list[Json] = field(default_factory=list)
     left_behind: list[Json] = field(default_factory=list)
+    told: list[Json] = field(default_factory=list)
+    notified: set[str] = field(default_factory=set)
+    """Events that the run's notifier was to tell."""
     left: set[str] = field(default_factory=set)
     """Runners whose goodbye was stored, and which never came back."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -87,6 +90,8 @@ class Evidence:
             self.faults[line["fault"]] += 1
         elif kind == "goodbye":
             self.left.add(line["runner"])
+        elif kind == "notified":
+            self.notified.update(line["events"])
         elif kind == "settled":
             self.settled = True
         else:
@@ -103,6 +108,7 @@ class Evidence:
             "runners": self.runners,
             "lock-command": self.lock_commands,
             "left-behind": self.left_behind,
+            "told": self.told,
         }
         if kind in lists:
             lists[kind].append(line)

@@ -10,6 +10,7 @@ ITEMS = {
     3: "conflicting holders are disjoint, releases have their cause",
     4: "no processes of conflicting claims overlap in time",
     5: "every task ends, nothing stays behind, outboxes are empty, read models equal the replay",
+    6: "what a rule names is told, and told twice only where that says so",
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.clients.lock_commands import Place
+from tests.chaos.clients.receiver import Receiver
 from tests.chaos.faults.http_proxy import HttpProxy
 from tests.chaos.history import History
 from tests.chaos.machines.disks import Disk
@@ -63,6 +64,7 @@ class Harness:
     workspaces: dict[str, Path] = field(default_factory=dict)
     pools: tuple[str, ...] = POOLS
     lock_places: list[Place] = field(default_factory=list)
+    receivers: list[Receiver] = field(default_factory=list)
 
     def environment(self, data_dir: str, **more: str) -> dict[str, str]:
         """Of every process: nothing of the caller's Towpath settings, short leases, one secret key."""
@@ -100,6 +102,14 @@ class Harness:
         """Let lock commands run on `host`, which reaches an API at `url`."""
         self.lock_places.append(Place(host, self.environment(f"data-{host.name}", TOWPATH_URL=url)))
 
+    def notifier(self, name: str, host: Host, env: dict[str, str]) -> Process:
+        """One of the notifiers that share their state in PostgreSQL, and tell the receiver."""
+        file = self.directory / "notify.toml"
+        file.touch(mode=0o600)
+        file.write_text(self.receivers[0].configuration)
+        env = {**env, "TOWPATH_DATABASE_URL": self.postgres, "TOWPATH_NOTIFY": str(file)}
+        return self.process("notifier", name, ["notifier"], env, host)
+
     def disk(self, name: str, path: Path, megabytes: int, part: Part) -> Disk:
         """A new disk at `path`; `part` is to be started again after it was full."""
         disk = Disk(name, path, megabytes, self.forgets)
@@ -125,6 +135,8 @@ class Harness:
             await part.close()
         for proxy in self.proxies:
             await proxy.stop()
+        for receiver in self.receivers:
+            await receiver.stop()
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:

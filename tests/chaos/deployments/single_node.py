@@ -1,17 +1,18 @@
 """`towpath up` with its embedded nats-server, and beside it one more of each process, on one machine.
 
 What `up` has started it also starts again; `up` itself is killed, too. The second projector and the second
-API work on PostgreSQL. Links are ports on loopback.
+API work on PostgreSQL, as do two notifiers. Links are ports on loopback.
 """
 
 from __future__ import annotations
 
+from tests.chaos.clients.receiver import Receiver
 from tests.chaos.deployments.harness import Harness, Machine
 from tests.chaos.faults.http_proxy import HttpProxy
 from tests.chaos.machines.network import Host, PortLink
 from tests.chaos.machines.processes import Child, Process, children_of, command_of
 
-NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT = 4222, 8000, 8010, 8001
+NATS_PORT, API_PORT, OTHER_API_PORT, PROXY_PORT, HOOK_PORT = 4222, 8000, 8010, 8001, 9000
 STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
 PARTS = ("api", "locks", "projector", "runner")
 LOCAL = "127.0.0.1"
@@ -56,7 +57,7 @@ def single_node(harness: Harness) -> None:
 
 
 def _beside(harness: Harness, roots: object, here: Host) -> None:
-    """The second API and projector, and two runners: clients of the embedded server."""
+    """The second API and projector, notifiers, and two runners: clients of the embedded server."""
     data = harness.directory / "up"
     nats = {"TOWPATH_NATS_URL": harness.nats_urls[0]}
     second = harness.environment(
@@ -69,6 +70,12 @@ def _beside(harness: Harness, roots: object, here: Host) -> None:
     for kind, name in (("api", "api2"), ("projector", "proj2")):
         env = {**second, "CHAOS_NATS_PASSWORD_FILE": str(data / "nats-password")}
         _with_password(harness.process(kind, name, [kind], env, here), "towpath")
+    harness.receivers.append(Receiver((LOCAL, HOOK_PORT), harness.history))
+    for name in ("note1", "note2"):
+        env = harness.environment(
+            f"data-{name}", CHAOS_NATS_PASSWORD_FILE=str(data / "nats-password"), **nats
+        )
+        _with_password(harness.notifier(name, here, env), "towpath")
     for number in (2, 3):
         name, state = f"run{number}", harness.directory / f"run{number}"
         harness.runner_states[name] = state

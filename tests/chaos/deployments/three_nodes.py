@@ -1,4 +1,4 @@
-"""Three nats-servers with three replicas, two APIs, two projectors, three runners: each on a host of its own.
+"""Three nats-servers, two APIs, projectors and notifiers, three runners: each on a host of its own.
 
 One API and one projector work on SQLite, the others on PostgreSQL. Two runners take from NATS, the third is
 pushed to over HTTP. Clients and callbacks go through HTTP proxies of the run.
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from infra.nats.accounts import accounts_block
 from infra.nats.binary import find_nats_server
+from tests.chaos.clients.receiver import Receiver
 from tests.chaos.deployments.harness import Harness, Machine
 from tests.chaos.faults.http_proxy import HttpProxy
 from tests.chaos.machines.network import Host, HostLink, Network
 from tests.chaos.machines.processes import Process
 
-NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT = 4222, 6222, 8000, 8100, 8000
+NATS_PORT, ROUTE_PORT, API_PORT, RUNNER_PORT, PROXY_PORT, HOOK_PORT = 4222, 6222, 8000, 8100, 8000, 9000
 PASSWORDS = {"towpath": "chaos-control", "runner": "chaos-runner"}
 STORE_MEGABYTES, STATE_MEGABYTES = 8192, 1024
 
@@ -45,6 +46,10 @@ def three_nodes(harness: Harness) -> None:
         _control_plane(harness, number, model, network.clients, hosts)
     for number in range(1, 4):
         _runner(harness, number, roots, hosts, network.clients)
+    hosts |= {name: network.host(name) for name in ("note1", "note2")}
+    harness.receivers.append(Receiver((network.clients.address, HOOK_PORT), harness.history))
+    for name in ("note1", "note2"):
+        harness.notifier(name, hosts[name], _control_environment(harness, f"data-{name}"))
     lockers = [network.host(name) for name in ("lock1", "lock2")]
     for locker, proxy in zip(lockers, harness.proxies, strict=True):
         harness.lock_place(locker, proxy.url)
@@ -53,6 +58,8 @@ def three_nodes(harness: Harness) -> None:
         "nats–all": [HostLink(host, [o for o in network.hosts.values() if o != host]) for host in nodes],
         "api–nats": [HostLink(hosts[name], nodes) for name in ("api1", "api2")],
         "projector–nats": [HostLink(hosts[name], nodes) for name in ("proj1", "proj2")],
+        "notifier–nats": [HostLink(hosts[name], nodes) for name in ("note1", "note2")],
+        "notifier–all": [HostLink(hosts["note1"], [o for o in network.hosts.values() if o.name != "note1"])],
         "runner–nats": [HostLink(hosts[name], nodes) for name in ("run1", "run2", "run3")],
         "runner–all": [
             HostLink(hosts[name], [o for o in network.hosts.values() if o.name != name])
@@ -95,11 +102,9 @@ def _control_plane(harness: Harness, number: int, model: str, clients: Host, hos
     harness.proxies.append(proxy)
     harness.apis[api.name] = f"http://{api.address}:{API_PORT}"
     # one directory for both, since a file is what they share; with PostgreSQL nothing of it is used
-    env = harness.environment(
+    env = _control_environment(
+        harness,
         f"control{number}",
-        TOWPATH_NATS_URL=",".join(harness.nats_urls),
-        TOWPATH_NATS_USER="towpath",
-        TOWPATH_NATS_PASSWORD=PASSWORDS["towpath"],
         TOWPATH_DATABASE_URL=harness.models[model],
         TOWPATH_HOST=api.address,
         TOWPATH_PORT=str(API_PORT),
@@ -108,6 +113,16 @@ def _control_plane(harness: Harness, number: int, model: str, clients: Host, hos
     )
     harness.process("api", api.name, ["api"], env, api)
     harness.process("projector", projector.name, ["projector"], env, projector)
+
+
+def _control_environment(harness: Harness, data_dir: str, **more: str) -> dict[str, str]:
+    return harness.environment(
+        data_dir,
+        TOWPATH_NATS_URL=",".join(harness.nats_urls),
+        TOWPATH_NATS_USER="towpath",
+        TOWPATH_NATS_PASSWORD=PASSWORDS["towpath"],
+        **more,
+    )
 
 
 def _runner(harness: Harness, number: int, roots: Path, hosts: dict[str, Host], clients: Host) -> None:

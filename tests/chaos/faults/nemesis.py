@@ -20,8 +20,10 @@ from tests.chaos.faults.http_proxy import MISCHIEF
 from tests.chaos.faults.power import cut_power
 from tests.chaos.machines.processes import Child, Part, launchers_of, shims_of
 
-KINDS = {"nats": 1, "api": 2, "projector": 2, "runner": 3}
+KINDS = {"nats": 1, "api": 2, "projector": 2, "notifier": 2, "runner": 3}
 """How often each is chosen: while NATS elects a leader, nothing else happens that could go wrong."""
+TAKE_OVER_SECONDS = 10.0
+"""After which a notifier that stands by takes over from one that stands still."""
 ALONE_SECONDS = 1.0
 """How long a runner is left alone that has lost a shim: it alone finds what the shim has left."""
 DEEDS = (("kill", signal.SIGKILL), ("stop", signal.SIGSTOP), ("terminate", signal.SIGTERM))
@@ -30,6 +32,7 @@ FAULTS = {
     "kill-many": 1,
     "pause": 4,
     "pause-runner-past-lease": 2,
+    "pause-notifier-past-take-over": 1,
     "restart": 3,
     "kill-shim": 3,
     "kill-launcher": 3,
@@ -66,6 +69,7 @@ class Nemesis:
             "kill-many": self._kill_many,
             "pause": self._pause,
             "pause-runner-past-lease": self._pause_past_lease,
+            "pause-notifier-past-take-over": self._pause_past_take_over,
             "restart": self._restart,
             "kill-shim": lambda: self._hit("shim", shims_of),
             "kill-launcher": lambda: self._hit("launcher", launchers_of),
@@ -144,6 +148,12 @@ class Nemesis:
         if part is not None:
             seconds = LEASE_SECONDS + GRACE_SECONDS + self._random.uniform(1, 4)
             await self._stopped("pause longer than the lease", part, seconds)
+
+    async def _pause_past_take_over(self) -> None:
+        part = self._some_part({"notifier": 1})
+        if part is not None:
+            seconds = TAKE_OVER_SECONDS + self._random.uniform(1, 5)
+            await self._stopped("pause longer than the take-over", part, seconds)
 
     async def _stopped(self, fault: str, part: Part, seconds: float) -> None:
         pid = part.pid

@@ -46,7 +46,7 @@ class Received:
 
 
 class Receiver:
-    """Answers each request by `answers`; None: never, so that the connection stays open."""
+    """Answers each request by `answers`; None: never, and the connection stays open; b"": it is closed."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -77,6 +77,8 @@ class Receiver:
                     return
                 writer.write(given)
                 await writer.drain()
+                if not given:
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:

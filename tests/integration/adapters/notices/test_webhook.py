@@ -99,8 +99,22 @@ async def test_other_answers_are_failures(receiver: Receiver, status: int, final
 
 async def test_a_receiver_that_never_answers_is_given_up(receiver: Receiver) -> None:
     receiver.answers = lambda _: None
-    with pytest.raises(NotSent, match="no answer within"):
+    with pytest.raises(NotSent, match="no answer within") as unanswered:
         await send(receiver.url, seconds=0.5)
+    assert unanswered.value.unsure
+
+
+async def test_only_a_request_that_went_out_may_have_arrived(receiver: Receiver) -> None:
+    receiver.answers = lambda _: b""
+    with pytest.raises(NotSent, match="the request failed") as cut_off:
+        await send(receiver.url)
+    assert (cut_off.value.unsure, len(receiver.received)) == (True, 1)
+    receiver.answers = lambda _: answer(500)
+    with pytest.raises(NotSent) as refused:
+        await send(receiver.url)
+    with pytest.raises(NotSent) as nobody:
+        await send("http://127.0.0.1:9/hook")
+    assert (refused.value.unsure, nobody.value.unsure) == (False, False)
 
 
 async def test_a_body_that_never_ends_is_not_read(receiver: Receiver) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from adapters.notices.apprise_service import AppriseUrl
 from adapters.notices.telegram import TelegramChat
 from domain.notices.rules import Rule, Trigger
 from infra.config.settings import load_settings
@@ -98,7 +99,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         + 'digest = "soon"\nquiet = "at night"\n'
         + CHANNEL.replace(SECRET, "hunter2")
         + '[[channel]]\nname = "phone"\nkind = "telegram"\nchat_id = 0\nthread_id = 0\n'
-        + '[[channel]]\nname = "mail"\nkind = "apprise"\n'
+        + '[[channel]]\nname = "mail"\nkind = "apprise"\nurl = "nosuch://hunter2@host"\n'
+        + '[[channel]]\nname = "chat"\nkind = "slack"\n'
         + '[[channel]]\nname = "no name"\nkind = "webhook"\nulr = "x"\n'
         + '[[rule]]\nchannel = "opps"\nevents = ["fail", "runs-over"]\nworkspce = "x"\n'
         + '[[rule]]\nchannel = "opps"\nevents = ["fail", "runs-over"]\nlabel = "team"\n'
@@ -114,10 +116,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         "channel 1 (`ops`), `quiet`: 'at night' is no time of quiet",
         "channel 2 (`ops`), `secret`: a secret is `whsec_`",
         "channel 3 (`phone`), `thread_id`: ",
-        "channel 4 (`mail`), `kind`: `apprise` is not available in this version; `telegram` and",
-        "channel 5 (`no name`), `name`: give 1 to 64 of the characters",
-        "channel 5 (`no name`), `url`: it is missing",
-        "channel 5 (`no name`), `ulr`: there is no such key (did you mean url?)",
+        "channel 4 (`mail`), `url`: Apprise cannot use what follows nosuch://",
+        "channel 5 (`chat`), `kind`: there is no such kind: `apprise`, `telegram` and `webhook` are there",
+        "channel 6 (`no name`), `name`: give 1 to 64 of the characters",
+        "channel 6 (`no name`), `url`: it is missing",
+        "channel 6 (`no name`), `ulr`: there is no such key (did you mean url?)",
         "rule 1 (`opps`), `workspce`: there is no such key (did you mean workspace?)",
         "rule 2 (`opps`), `channel`: there is no such channel (did you mean ops?)",
         "rule 2 (`opps`), `events`: 'fail' is no event and no condition",
@@ -128,6 +131,18 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
     assert [fault[: len(start)] for fault, start in zip(found, starts, strict=True)] == starts
     assert "hunter2" not in "\n".join(found)
+
+
+def test_a_service_of_apprise(tmp_path: Path) -> None:
+    head = '[[channel]]\nname = "ops"\nkind = "apprise"\n'
+    file = tmp_path / "mail-url"
+    file.write_text("json://127.0.0.1:9/x\n")
+    file.chmod(0o600)
+    for more in ('url = "json://127.0.0.1:9/x"\n', f'url_file = "{file}"\n'):
+        receiver = read(tmp_path, head + more + RULE).channels["ops"].receiver
+        assert receiver == AppriseUrl("json://127.0.0.1:9/x")
+        assert "127.0.0.1" not in repr(receiver)
+    assert faults(tmp_path, head + RULE) == ["channel 1 (`ops`), `url`: give `url` or `url_file`"]
 
 
 def test_a_chat_of_telegram(tmp_path: Path) -> None:
@@ -156,7 +171,7 @@ def test_a_chat_of_telegram(tmp_path: Path) -> None:
         (text.replace('"telegram"', '"telegramm"'), "`kind`: there is no such kind (did you mean telegram?)"),
         (
             text.replace('kind = "telegram"\n', ""),
-            "`kind`: it is missing: `telegram` and `webhook` are there",
+            "`kind`: it is missing: `apprise`, `telegram` and `webhook` are there",
         ),
     ):
         assert [one[: len(where + says)] for one in faults(tmp_path, wrong + RULE)] == [where + says]
