@@ -905,11 +905,10 @@ export interface RemovedData {
   reason: string | null;
 }
 
-/** Either `items`, or all of `channel` that were given up until `upto`, and nothing later. */
-export interface ReplayBody {
-  items?: ReplayItem[] | null;
-  channel?: string | null;
-  upto?: string | null;
+/** All of `channel` that were given up until `upto`, and nothing later. */
+export interface ReplayChannel {
+  channel: string;
+  upto: string;
 }
 
 /** A notice that was given up; `settled_at` is that of the list. */
@@ -917,6 +916,11 @@ export interface ReplayItem {
   channel: string;
   id: string;
   settled_at: string;
+}
+
+/** Single notices. */
+export interface ReplayItems {
+  items: ReplayItem[];
 }
 
 /** How many will be sent again; `items`: one result for each item, in the same order. */

@@ -12,6 +12,7 @@ from infra.errors.validator_messages import in_words
 _WORDS = (
     (r"register it with PUT /workspaces/([\w-]+)", r"register it with `towpath workspaces add \1 DIR`"),
     (r"list them with GET /tasks", "`towpath tasks` lists them"),
+    (r"GET /notices/channels lists all", "`towpath doctor` looks at all"),
     (r"GET /dead lists them", "`towpath dead` lists them"),
     (r"GET /dead/settled what was", "`towpath dead settled` what was"),
     (r"GET /events shows what is there", "`towpath events` shows what is there"),

@@ -7,23 +7,27 @@ sends what has changed meanwhile.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from api.auth import Actor, GuardedRoute, Parts, needs
 from api.config import Role
 from api.queries.notices import ChannelsRead, NoticeRead, NotifierWatch, channels_read, notice_read
-from api.queries.paging import Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
+from api.queries.paging import Cursor, Page, PageQuery, bad_cursor, decode_cursor, encode_cursor, link_next
 from api.schema.openapi import problems
 from domain.errors import NotFound
 from domain.identifiers import CheckedTaskId, Name
 from domain.ports.notices import GivenUp, NoticeFilter, NoticePlace, NoticeStatus, ReplayOutcome
 from domain.protocol import rfc3339
+from domain.validation.timestamps import Moment
 
 MOST_ITEMS = 100
+NoticeCursor = Annotated[
+    Cursor, WithJsonSchema({"type": "string", "format": "notice-cursor", "maxLength": 500})
+]
 
 router = APIRouter(route_class=GuardedRoute, tags=["notices"])
 log = structlog.get_logger("towpath.api")
@@ -32,6 +36,7 @@ log = structlog.get_logger("towpath.api")
 class NoticesQuery(PageQuery):
     """Query of `GET /notices`."""
 
+    cursor: NoticeCursor | None = None
     task: CheckedTaskId | None = None
     channel: Name | None = None
     state: NoticeStatus | None = None
@@ -44,25 +49,36 @@ class ReplayItem(BaseModel):
 
     channel: Name
     id: Annotated[str, Field(min_length=1, max_length=200)]
-    settled_at: AwareDatetime
+    settled_at: Moment
 
 
-class ReplayBody(BaseModel):
-    """Either `items`, or all of `channel` that were given up until `upto`, and nothing later."""
+class ReplayItems(BaseModel):
+    """Single notices."""
 
     model_config = ConfigDict(extra="forbid")
 
-    items: Annotated[list[ReplayItem], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
-    channel: Name | None = None
-    upto: AwareDatetime | None = None
+    items: Annotated[list[ReplayItem], Field(min_length=1, max_length=MOST_ITEMS)]
 
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        whole = self.channel is not None and self.upto is not None
-        part = self.channel is not None or self.upto is not None
-        if (self.items is not None) == whole or (self.items is not None and part):
-            raise ValueError("give either `items`, or `channel` with `upto`")
-        return self
+
+class ReplayChannel(BaseModel):
+    """All of `channel` that were given up until `upto`, and nothing later."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Name
+    upto: Moment
+
+
+def _which(body: Any) -> str:
+    if isinstance(body, BaseModel):
+        return type(body).__name__
+    return ReplayItems.__name__ if isinstance(body, dict) and "items" in body else ReplayChannel.__name__
+
+
+ReplayBody = Annotated[
+    Annotated[ReplayItems, Tag(ReplayItems.__name__)] | Annotated[ReplayChannel, Tag(ReplayChannel.__name__)],
+    Discriminator(_which),
+]
 
 
 class ReplayResult(BaseModel):
@@ -131,10 +147,10 @@ async def notices(
 )
 async def replay(body: ReplayBody, parts: Parts, actor: Actor) -> Any:
     """Let the notifier send notices again that it has given up. Sent twice, this changes nothing more."""
-    history, now = parts.notices, parts.clock()
+    history, now, channel = parts.notices, parts.clock(), None
     if history is None:
         raise _no_channel("no notifier is configured here: set TOWPATH_NOTIFY for the API, too")
-    if body.items is not None:
+    if isinstance(body, ReplayItems):
         seen = [GivenUp(one.channel, one.id, one.settled_at) for one in body.items]
         outcomes = await history.replay_seen(seen, now)
         results = [
@@ -143,13 +159,14 @@ async def replay(body: ReplayBody, parts: Parts, actor: Actor) -> Any:
         ]
         done = ReplayRead(replayed=outcomes.count("replayed"), items=results)
     else:
+        channel = body.channel
         known = {one.channel for one in await history.figures(now) if one.kind is not None}
-        if body.channel not in known:
+        if channel not in known:
             raise _no_channel(
-                f"the notifier's file has no channel {body.channel}; GET /notices/channels lists all"
+                f"the notifier's file has no channel {channel}; GET /notices/channels lists all"
             )
-        done = ReplayRead(replayed=await history.replay(now, channel=body.channel, upto=body.upto))
-    log.info("notices replayed", actor=actor, channel=body.channel, count=done.replayed)
+        done = ReplayRead(replayed=await history.replay(now, channel=channel, upto=body.upto))
+    log.info("notices replayed", actor=actor, channel=channel, count=done.replayed)
     return done
 
 

@@ -61,6 +61,7 @@ class Api(Client):
             "TOWPATH_NATS_PASSWORD": server.control.password or "",
             "TOWPATH_DATA_DIR": str(home.path / "control"),
             "TOWPATH_SUBMIT_DEADLINE_SECONDS": "600",
+            "TOWPATH_NOTIFY": str(home.path / "notify.toml"),  # the notifier's, whose state the API reads
             **settings,
         }
         home.start("projector", **env)

@@ -29,6 +29,7 @@ TIMES = st.integers(0, 2**31).map(lambda seconds: datetime.fromtimestamp(seconds
 
 schemathesis.openapi.format("cursor", st.integers(0, 2**40).map(lambda seq: _cursor(str(seq))))
 schemathesis.openapi.format("task-cursor", TIMES.map(lambda at: _cursor(json.dumps([at, TASK]))))
+schemathesis.openapi.format("notice-cursor", TIMES.map(lambda at: _cursor(f"{at} ops {TASK}")))
 
 
 MENDS = "POST /runner/tasks/{task_id}/status"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.notices.chat_state import SqlChatState
-from adapters.notices.store import create_notice_tables
+from adapters.notices.database import create_notice_tables
 from adapters.notices.tables import POSTGRES_SCHEMA
 from adapters.read_model.database import open_database
 from domain.chat.cards import Card, Shown
