@@ -15,13 +15,17 @@ def example() -> str:
     return _HEAD + _WEBHOOK.replace("SECRET", secret) + _TIMING + _TELEGRAM_TOO + _RULES
 
 
-def telegram_example(token: str, chat_id: ChatId, thread_id: int | None = None) -> str:
-    """A file with this chat. `token`: how the table names the token, such as `token_file = "…"`."""
+def telegram_example(
+    token: str, chat_id: ChatId, thread_id: int | None = None, person: int | None = None
+) -> str:
+    """A file with this chat. `token`: how the table names the token, such as `token_file = "…"`.
+
+    `person`: who may be let in to act from the chat.
+    """
     chat = f'"{chat_id}"' if isinstance(chat_id, str) else str(chat_id)
     thread = f"thread_id = {thread_id}  # a topic of the forum\n" if thread_id is not None else ""
     table = _TELEGRAM.replace("TOKEN", token).replace("CHAT", chat).replace("THREAD\n", thread)
-    person = str(chat_id) if isinstance(chat_id, int) and chat_id > 0 else "123456789"
-    return _HEAD + table + _TIMING + _RULES + _PEOPLE.replace("PERSON", person)
+    return _HEAD + table + _TIMING + _RULES + _PEOPLE.replace("PERSON", str(person or "123456789"))
 
 
 _HEAD = """\
@@ -69,9 +73,9 @@ _TELEGRAM_TOO = """\
 _RULES = """\
 [[rule]]
 channel = "ops"
-events = ["failed", "submit-failed", "asked", "runner-lost", "recovered"]
-# any event of the log, and: "lock-waits-over 10m", "runs-over 1h", "runner-suspected", "awaiting-operator",
-# "dead-letter". "recovered" tells the end of the conditions that stand beside it.
+events = ["failed", "submit-failed", "asked", "runner-lost", "awaiting-operator", "recovered"]
+# any event of the log, and: "lock-waits-over 10m", "runs-over 1h", "runner-suspected", "dead-letter".
+# "recovered" tells the end of the conditions that stand beside it.
 # workspace = "shop"                      # only of this workspace, pool, label, or title (a glob)
 # pool = "default"
 # label = "team=web"
@@ -86,5 +90,5 @@ _PEOPLE = """
 # [[recipe]]
 # name = "deploy"
 # command = ["make", "deploy"]
-# workspace = "shop"
+# workspace = "shop"                      # it starts there; without one, in an empty directory
 """

@@ -39,6 +39,7 @@ async def test_from_nothing_to_a_message_on_the_phone(home: Home) -> None:
         assert f"found the chat {ANN} (private)" in said
         assert len(telegram.updates) == 2  # what waits for a bot that takes commands still waits
         assert path.stat().st_mode & 0o777 == 0o600
+        assert f"# id = {ANN}\n" in path.read_text()
         given = {
             "TOWPATH_NOTIFY": str(path),
             "TOWPATH_TELEGRAM_TOKEN": TOKEN,

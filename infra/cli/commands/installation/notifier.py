@@ -134,7 +134,8 @@ def _for_chat(settings: Settings, token_file: Path | None, wait: float) -> str:
             own, group = invitation.links
             say(f"To be told in a chat of your own, open {own} and press Start.")
             say(f"To be told in a group, open {group} and choose the group.")
-            say(f"In a topic or a channel where the bot is a member, send: /start {invitation.code}")
+            start = f"/start@{invitation.me.username} {invitation.code}"
+            say(f"In a topic or a channel where the bot is a member, send: {start}")
             return await wait_for_chat(api, invitation, wait)
 
     try:
@@ -147,8 +148,10 @@ def _for_chat(settings: Settings, token_file: Path | None, wait: float) -> str:
         raise CliError(f"Telegram: {error}") from None
     if found is None:
         raise CliError(f"no message with the code came within {wait:g} seconds; nothing was written")
-    say(f"found the chat {found.chat.id} ({found.chat.kind})")
-    return telegram_example(named, found.chat.id, found.thread_id)
+    by = found.sender.id if found.sender is not None else None
+    who = f", sent by {by}" if by is not None and by != found.chat.id else ""
+    say(f"found the chat {found.chat.id} ({found.chat.kind}{who})")
+    return telegram_example(named, found.chat.id, found.thread_id, person=by)
 
 
 def _asked_token() -> str:
@@ -185,6 +188,9 @@ def check(
     from infra.notices.trial import try_rules
 
     say(f"{settings.notify}: no fault")
+    if nats_url is None and nats_port is None and not _runs(settings):
+        say("start Towpath to see what each rule would have sent")
+        return
     settings = installation_settings(nats_url=nats_url, nats_port=nats_port, data_dir=data_dir, quiet=True)
     with nats_failures():
         number, tried = asyncio.run(try_rules(settings, file.rules))
@@ -199,6 +205,17 @@ def check(
     emit(output, [one.as_json() for one in tried], columns)
     if any(one.told is None for one in tried):
         say("?: only running processes show it, not the log")
+
+
+def _runs(settings: Settings) -> bool:
+    """Whether there is a log to read: of an installation in the data directory, or that the settings name."""
+    from infra.config.installation import NotRunning, completed
+
+    try:
+        completed(settings, "nats")
+    except NotRunning:
+        return False
+    return True
 
 
 @app.command("test")
