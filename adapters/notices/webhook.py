@@ -148,8 +148,14 @@ class WebhookSender:
 
 
 def webhook_client() -> httpx.AsyncClient:
-    """The HTTP client of webhooks: no proxies and no credentials of the environment."""
-    return httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS, headers={"user-agent": "towpath"})
+    """The HTTP client of webhooks: no proxies and no credentials of the environment.
+
+    No connection is used again: it is kept by its address, and another name's certificate was checked then.
+    """
+    once = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(
+        trust_env=False, timeout=ANSWER_SECONDS, headers={"user-agent": "towpath"}, limits=once
+    )
 
 
 _AFTER_CONNECTING = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadTimeout)

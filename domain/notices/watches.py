@@ -120,7 +120,7 @@ class Watches:
     def seen(self, runner_id: RunnerId, state: RunnerState | None, heard_at: datetime) -> list[Watch]:
         """A runner is in `state` (None: it has left); the watches that this ends and that were told."""
         present = {"suspected": _RUNNER[:1], "lost": _RUNNER}.get(state or "", ())
-        source_id = f"{runner_id}_{int(heard_at.timestamp() * 1000)}"
+        source_id = f"{runner_id}_{milliseconds(heard_at)}"
         ended = list[Watch]()
         for name in _RUNNER:
             watch = Watch(Trigger(name), heard_at, source_id, runner_id=runner_id)
@@ -134,7 +134,9 @@ class Watches:
         """`attempts` keep their locks for an operator; the watches that this ends and that were told."""
         trigger = Trigger(AWAITING_OPERATOR)
         for (task_id, attempt), runner_id in attempts.items():
-            self.add(Watch(trigger, now, f"{task_id}_{attempt}", task_id, attempt, runner_id))
+            # with the time: a runner may come back, and be lost once more with the same attempt
+            source_id = f"{task_id}_{attempt}_{milliseconds(now)}"
+            self.add(Watch(trigger, now, source_id, task_id, attempt, runner_id))
         over = [
             watch
             for watch in self.open.values()
@@ -182,3 +184,8 @@ class Watches:
             if not keys:
                 del self._by_attempt[watch.task_id, watch.attempt]
         return watch
+
+
+def milliseconds(at: datetime) -> int:
+    """A time as a part of an id."""
+    return int(at.timestamp() * 1000)

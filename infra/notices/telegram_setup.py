@@ -11,13 +11,18 @@ import secrets
 from dataclasses import dataclass
 
 from adapters.telegram.bot_api import UPDATES_AT_ONCE, BotApi, Me
-from adapters.telegram.errors import Throttled, Unreachable
+from adapters.telegram.errors import BotApiError, Throttled, Unreachable
 from adapters.telegram.updates import ChatMessage, Update
 
-KINDS = ("message", "channel_post")
+KINDS = ("message", "channel_post", "callback_query")
+"""Also what a bot that takes commands asks for: Telegram keeps only what the last request named."""
 WAIT_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
 FOUND = "Towpath has found this chat."
+
+
+class TooManyWaiting(BotApiError):
+    """To read on would drop what waits for the bot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,11 @@ async def wait_for_chat(api: BotApi, invitation: Invitation, seconds: float) -> 
 
 
 async def _poll(api: BotApi, invitation: Invitation) -> ChatMessage:
-    offset = 0
     while True:
         updates = list[Update]()
         pause = AGAIN_SECONDS
         try:
-            updates = await api.get_updates(offset, WAIT_SECONDS, kinds=KINDS)
+            updates = await api.get_updates(0, WAIT_SECONDS, kinds=KINDS)
         except Throttled as error:
             pause = error.retry_after
         except Unreachable:
@@ -64,8 +68,11 @@ async def _poll(api: BotApi, invitation: Invitation) -> ChatMessage:
         for update in updates:
             if update.message is not None and _has(update.message.text, invitation.code):
                 return update.message
-        if len(updates) == UPDATES_AT_ONCE:
-            offset = updates[-1].id + 1  # else the message with the code would never be handed over
+        if len(updates) == UPDATES_AT_ONCE:  # the message with the code is behind them
+            raise TooManyWaiting(
+                f"{len(updates)} messages to the bot were never taken: start `towpath notifier` with a "
+                "[[user]], which takes them, or make a bot of its own"
+            )
         await asyncio.sleep(pause)
 
 

@@ -84,8 +84,9 @@ class Delivery:
     async def _next(self) -> Outgoing | None:
         now = self._clock()
         collects = self._collects_until is not None and now < self._collects_until
+        quiet = self.timing.held_until(now) is not None  # what is late stays quiet, too
         one = await self._state.next(
-            self.channel, now, Pull(self._sender.chat, self._sender.most_due, urgent_only=collects)
+            self.channel, now, Pull(self._sender.chat, self._sender.most_due, urgent_only=collects or quiet)
         )
         if one is not None and one.folded:
             self._collects_until = now + self._collect

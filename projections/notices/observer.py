@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from domain.errors import Busy
-from domain.identifiers import RunnerId, TaskId, check_task_id
+from domain.identifiers import LogSeq, RunnerId, TaskId, check_task_id
 from domain.locks.claims import Key
 from domain.notices.rules import (
     AWAITING_OPERATOR,
@@ -22,7 +22,7 @@ from domain.notices.rules import (
     Subject,
     Trigger,
 )
-from domain.notices.watches import Watch, Watches
+from domain.notices.watches import Watch, Watches, milliseconds
 from domain.ports.lock_view import LockView
 from domain.ports.runners import Heartbeats
 from domain.protocol import Heartbeat
@@ -45,6 +45,12 @@ class Observer:
         self._letters = letters
         self._terms = terms
         self._beats: dict[RunnerId, Heartbeat] = {}
+        self._locks_from: LogSeq | None = None
+        """Locks are not judged before the view has folded this: until then they are those of the past."""
+
+    def begin(self, last: LogSeq) -> None:
+        """The log ended at `last` when its notifier began to work."""
+        self._locks_from = last
 
     def beat_of(self, watch: Watch) -> Heartbeat | None:
         """The last known heartbeat of the runner that the watch is about."""
@@ -67,9 +73,14 @@ class Observer:
             ended += watches.seen(runner_id, None, now)
         for runner_id in set(self._beats) - set(runners):
             del self._beats[runner_id]
-        if teller.rules.wants(AWAITING_OPERATOR):
+        if teller.rules.wants(AWAITING_OPERATOR) and await self._knows_locks():
             ended += watches.kept(self._kept(recent, now), now)
         return ended
+
+    async def _knows_locks(self) -> bool:
+        if self._locks_from is not None and await self._view.caught_up(self._locks_from, 0.0):
+            self._locks_from = None
+        return self._locks_from is None
 
     def _kept(self, recent: Mapping[str, Sequence[Beat]], now: datetime) -> dict[Key, RunnerId]:
         """Attempts with a kept lock: their runner is lost, and `on_runner_lost` is `hold`."""
@@ -95,7 +106,10 @@ class Observer:
             with suppress(ValueError):
                 subject = await teller.subject_of(TaskId(check_task_id(letter.subject_id)))
             fact = Fact(
-                f"{DEAD_LETTER}_{letter.seq}", Trigger(DEAD_LETTER), letter.at, (subject or Subject(),)
+                f"{DEAD_LETTER}_{letter.seq}_{milliseconds(letter.at)}",
+                Trigger(DEAD_LETTER),
+                letter.at,
+                (subject or Subject(),),
             )
             detail = f"{letter.kind} of {letter.subject_id}: {letter.reason}; see `towpath dead {letter.seq}`"
             told.append(await teller.of_dead_letter(fact, detail))

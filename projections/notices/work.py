@@ -12,7 +12,7 @@ import structlog
 from domain.identifiers import LogSeq
 from domain.log.position import Position
 from domain.log.record import Recorded
-from domain.notices.watches import Watches
+from domain.notices.watches import Watch, Watches
 from domain.ports.log import LogReader
 from domain.ports.notices import NoticeState, Placed, Step
 from domain.services.positions import position_at, stands
@@ -54,6 +54,8 @@ class Work:
         self._clock = clock
         self._recording = asyncio.Lock()
         self._position = Position(0)
+        self._due_upto: dict[str, int] = {}
+        """Of each watch that is due, where the log ended when that was first seen."""
         self._saved_at = self._forgot_at = clock()
 
     async def begin(self) -> None:
@@ -65,6 +67,7 @@ class Work:
         self._windows = dict(start.windows)
         self._dead_seq = start.dead_seq
         last = await patiently(self._log.last_seq)
+        self._observer.begin(last)
         known = start.position
         if known is not None and known.seq <= last and await patiently(lambda: stands(self._log, known)):
             self._position = known
@@ -120,12 +123,10 @@ class Work:
         for watch in await self._observer.runners(self._teller, self._watches, now):
             if (end := await self._teller.of_end(watch, now)) is not None:
                 told.append(end)
-        due = self._watches.due(now)
-        if due and await self._log.last_seq() <= self._position.seq:  # else its end may be on its way
-            for watch in due:
-                begun = await self._teller.of_beginning(watch, self._observer.beat_of(watch), now)
-                self._watches.told(watch, begun.channels)
-                told.append(begun)
+        for watch in await self._surely_begun(now):
+            begun = await self._teller.of_beginning(watch, self._observer.beat_of(watch), now)
+            self._watches.told(watch, begun.channels)
+            told.append(begun)
         seen, letters = await self._observer.letters(self._teller, self._dead_seq)
         moved, self._dead_seq = seen != self._dead_seq, seen
         told += letters
@@ -134,6 +135,15 @@ class Work:
         if now - self._forgot_at > FORGET_EVERY:
             self._forgot_at = now
             await self._state.forget(now - KEEP_TOLD)
+
+    async def _surely_begun(self, now: datetime) -> list[Watch]:
+        """Of what is due, what no event on its way can end: all that the log had by then has been read."""
+        due = {watch.key: watch for watch in self._watches.due(now)}
+        self._due_upto = {key: upto for key, upto in self._due_upto.items() if key in due}
+        if new := due.keys() - self._due_upto.keys():
+            last = await self._log.last_seq()
+            self._due_upto |= dict.fromkeys(new, last)
+        return [watch for key, watch in due.items() if self._due_upto[key] <= self._position.seq]
 
     # ------------------------------------------------------------------ both
 

@@ -17,15 +17,23 @@ from nats.aio.client import Client
 
 from adapters.notices.history import SqlNoticeHistory
 from adapters.notices.store import SqlNoticeState
-from domain.notices.rules import Rule
+from domain.identifiers import LogSeq, RunnerId
+from domain.log.position import Position
+from domain.notices.rules import Rule, Rules
 from domain.notices.schedule import Timing
+from domain.notices.watches import Watch, Watches
 from domain.ports.notices import NoticeFilter
 from domain.protocol import Heartbeat, Held
 from infra.nats.embedded_server import EmbeddedNats
+from projections.lock_view import FoldedLockView
 from projections.notices.notifier import Notifier
+from projections.notices.observer import Observer
+from projections.notices.teller import Teller
+from projections.notices.work import Work
 from tests.integration.projections.harness import ProjectionHarness
 from tests.integration.projections.notices.dying_notifier import STEPS
 from tests.integration.projections.notices.harness import (
+    TERMS,
     NotifierParts,
     open_state_database,
     rule,
@@ -223,7 +231,7 @@ async def test_a_silent_runner_is_told_and_its_return(notices: NoticeHarness) ->
     await notices.work(
         rule("runner-lost", "recovered"),
         rule("runner-lost", channel="log", workspace="acme"),
-        rule("awaiting-operator", channel="log"),
+        rule("awaiting-operator", "recovered", channel="log"),
     )
     await told(notices.ops, "runner-lost")
     assert notices.ops.received[0].notice["runner_id"] == "r1"
@@ -238,6 +246,44 @@ async def test_a_silent_runner_is_told_and_its_return(notices: NoticeHarness) ->
         return notices.ops.names() == ["runner-lost", "recovered"]
 
     await eventually(back, DEADLINE)
+    await told(notices.log_receiver, "awaiting-operator", "recovered", "awaiting-operator")
+
+
+async def test_kept_locks_are_not_judged_by_a_view_that_is_behind(notices: NoticeHarness) -> None:
+    task_id = await notices.dispatch("src")
+    await notices.granted(task_id)
+    rules = Rules([rule("awaiting-operator", "recovered")])
+    watches = Watches(rules.triggers)
+    watches.kept({(task_id, 1): RunnerId("r1")}, now())
+    for watch in watches.due(now()):
+        watches.told(watch, ["ops"])
+    stopped = FoldedLockView(notices.log.reader, notices.view._snapshots)
+    for view, ended in ((stopped, 0), (notices.view, 1)):
+        teller = Teller(rules, notices.log.reader, notices.log.new_store(), view, None)
+        observer = Observer(notices.parts.heartbeats, view, notices.parts.letters, TERMS)
+        observer.begin(await notices.log.reader.last_seq())
+
+        async def judged(observer: Observer = observer, teller: Teller = teller, ended: int = ended) -> bool:
+            return len(await observer.runners(teller, watches, now())) == ended
+
+        await eventually(judged, DEADLINE)
+    assert not watches.open
+
+
+async def test_what_is_due_is_told_though_the_log_never_stands_still(notices: NoticeHarness) -> None:
+    task_id = await notices.dispatch("src")
+    await notices.granted(task_id)
+    rules = Rules([rule("runs-over 0.2s")])
+    teller = Teller(rules, notices.log.reader, notices.log.new_store(), notices.view, None)
+    observer = Observer(notices.parts.heartbeats, notices.view, notices.parts.letters, TERMS)
+    work = Work(notices.log.reader, notices.state, teller, observer, {}, now)
+    work._watches = Watches(rules.triggers)
+    work._watches.add(Watch(*rules.triggers, now() - timedelta(seconds=9), "e1", task_id, 1))
+    end = await notices.log.reader.last_seq()
+    assert await work._surely_begun(now()) == []
+    await notices.fail()  # the log is longer now than it was at the first look
+    work._position = Position(LogSeq(end))
+    assert [watch.task_id for watch in await work._surely_begun(now())] == [task_id]
 
 
 async def test_a_dead_letter_is_told(notices: NoticeHarness) -> None:

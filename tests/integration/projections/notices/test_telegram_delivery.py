@@ -18,7 +18,7 @@ from adapters.telegram.bot_api import BotApi
 from adapters.telegram.pace import Limits, Pace
 from domain.backoff import Backoff
 from domain.notices.message import Message, Notice, NoticeTask
-from domain.notices.schedule import Timing
+from domain.notices.schedule import QuietHours, Timing
 from domain.ports.notices import ANY, Outgoing, Placed, Posted, Pull, Step
 from projections.notices.delivery import Delivery
 from tests.integration.projections.notices.harness import open_state_database, sqlite_url
@@ -64,13 +64,18 @@ class Running(NamedTuple):
 
 @asynccontextmanager
 async def delivering(
-    telegram: FakeBotApi, state: SqlNoticeState, *, chat_id: int = ANN, channel: str = "ops"
+    telegram: FakeBotApi,
+    state: SqlNoticeState,
+    *,
+    chat_id: int = ANN,
+    channel: str = "ops",
+    quiet: QuietHours | None = None,
 ) -> AsyncIterator[Running]:
     async with BotApi(TOKEN, telegram.url, answer_seconds=5.0) as api:
         sender = TelegramSender(TelegramChat(TOKEN, chat_id, None, telegram.url), api, Pace(SCALED))
         retry = Backoff(first_seconds=0.05, longest_seconds=0.1)
         collect = timedelta(seconds=30 / FAST)
-        delivery = Delivery(channel, Timing(), sender, state, now, retry=retry, collect=collect)
+        delivery = Delivery(channel, Timing(quiet=quiet), sender, state, now, retry=retry, collect=collect)
         closing = asyncio.Event()
         running = asyncio.create_task(delivery.run(closing))
         try:
@@ -109,6 +114,19 @@ async def test_a_burst_of_ten_thousand_keeps_the_limits_and_the_digests_count_al
     assert len(chat.messages) <= 20 * (minutes + 1)
     assert len(chat.messages) <= 5 + 2 * (minutes + 1)  # few by themselves, then one in half a minute
     assert any("failed in shop" in text for text in chat.said)
+
+
+async def test_what_is_late_is_held_in_quiet_hours_too(telegram: FakeBotApi, state: SqlNoticeState) -> None:
+    hour = timedelta(hours=1)
+    quiet = QuietHours.parse(f"{now() - hour:%H:%M}-{now() + hour:%H:%M} UTC")
+    async with delivering(telegram, state, quiet=quiet) as running:
+        for number in (1, 2):
+            await state.record(
+                Step(notices=[placed(f"f{number}"), placed(f"q{number}", "asked", task_id=f"q{number}")])
+            )
+            running.delivery.wake()
+            await eventually(lambda number=number: len(telegram.chat().messages) == number, DEADLINE)  # type: ignore[misc]
+    assert [text.partition(":")[0] for text in telegram.chat().said] == ["asked", "asked"]
 
 
 async def test_while_it_is_throttled_nothing_is_sent_and_then_all_in_one(
