@@ -46,8 +46,11 @@ class Recipe:
     def command_with(self, arguments: tuple[str, ...]) -> list[str]:
         """The command; each argument is one element of it, and no shell sees them.
 
-        ValueError: it takes none.
+        ValueError: it takes none; or one could be an option of the program: only where the recipe's command
+        ends with `--` are there none.
         """
         if arguments and not self.takes_arguments:
             raise ValueError(f"the recipe {self.name} takes no arguments: send /run {self.name} alone")
+        if self.command[-1] != "--" and any(one.startswith("-") for one in arguments):
+            raise ValueError(f"no argument of the recipe {self.name} may begin with -")
         return [*self.command, *arguments]

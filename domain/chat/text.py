@@ -16,8 +16,8 @@ MOST_UNITS = 4096
 JOINER = "\u2060"
 _STARTS = re.compile(
     r"(?<=[/@#$＠＃])(?=\w)"  # commands, mentions, mail addresses, tags
-    r"|(?<=\w)(?=://)"  # links: broken before what makes them one
-    r"|(?<=\w\.)(?=\w)"  # hosts and IP addresses without a scheme
+    r"|(?=://)"  # links: broken before what makes them one
+    r"|(?<=\.)(?=[\w~-]|[^\x00-\x7f\s\u2060])"  # hosts, of emoji too, and IP addresses without a scheme
     r"|(?<=\+)(?=\d)"  # telephones
 )
 _JOINS = "\u200d"

@@ -12,9 +12,10 @@ _LINKS = re.compile(
     r"(?<![\w/<>])/[A-Za-z0-9_]{1,64}(?:@\w+)?"  # commands
     r"|(?<!\w)@[A-Za-z0-9_]{2,32}"  # mentions
     r"|(?<!\w)#\w+|(?<!\w)\$[A-Z]{1,8}\b"  # tags
-    r"|\w+://[\w.-]+(?::\d+)?(?:/\S*)?"  # links
+    r"|[^\s\u2060]+://[^\s\u2060/:]+(?::\d+)?(?:/\S*)?"  # links
     r"|[\w.+-]+@[\w-]+\.[A-Za-z]{2,}"  # mail
-    r"|(?<![\w@.])(?:[\w-]+\.)+(?:com|org|net|io|dev|example|sh|py|de|app|zip)\b(?:[:/]\S*)?"
+    r"|(?<![\w@.])(?:(?:[\w-]|[^\x00-\x7f\s\u2060])+\.)+"  # hosts: letters, marks and emoji
+    r"(?:com|org|net|io|dev|example|sh|py|de|app|zip|la)\b(?:[:/]\S*)?"
     r"|(?<!\w)(?:\d{1,3}\.){3}\d{1,3}\b"
     r"|(?<!\w)\+\d[\d ()-]{6,}"  # telephones
 )

@@ -32,14 +32,22 @@ def test_what_is_no_command_for_this_bot(text: str) -> None:
 
 
 def test_arguments_keep_together_what_is_quoted_and_no_shell_reads_them() -> None:
-    command = parse("""/run deploy 'a b' "$(id)" ; rm -rf""", "bot")
+    command = parse("""/run deploy 'a b' "$(id)" ; rm""", "bot")
     assert command is not None
     given = command.arguments()
-    assert given == ("deploy", "a b", "$(id)", ";", "rm", "-rf")
+    assert given == ("deploy", "a b", "$(id)", ";", "rm")
     recipe = Recipe("deploy", ("make", "deploy"), takes_arguments=True)
-    assert recipe.command_with(given[1:]) == ["make", "deploy", "a b", "$(id)", ";", "rm", "-rf"]
+    assert recipe.command_with(given[1:]) == ["make", "deploy", "a b", "$(id)", ";", "rm"]
     with pytest.raises(ValueError, match="takes no arguments"):
         Recipe("deploy", ("make",)).command_with(("x",))
+
+
+@pytest.mark.parametrize("word", ["-x", "--eval=$(shell id)", "-"])
+def test_a_word_becomes_an_option_of_the_program_only_where_it_ends_them(word: str) -> None:
+    with pytest.raises(ValueError, match="may begin with -"):
+        Recipe("deploy", ("make", "deploy"), takes_arguments=True).command_with(("x", word))
+    ended = Recipe("show", ("git", "show", "--"), takes_arguments=True)
+    assert ended.command_with(("x", word)) == ["git", "show", "--", "x", word]
 
 
 @pytest.mark.parametrize("text", ["/run deploy 'open", "/run x " + "y " * 60])

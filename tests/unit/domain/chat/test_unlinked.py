@@ -17,6 +17,7 @@ from tests.support.telegram.chats import units as utf16
         "/cancel now", "(/run@bot x)", "@everyone look", "mail ann@example.org", "#deploy $TSLA",
         "see https://evil.example/x?y=z", "evil.com/x", "tg://resolve?domain=x", "at 10.0.0.1:80",
         "call +49 30 1234567", "file main.py and build.sh", "a/b/c", "http://localhost:8000", "x.co.uk",
+        "💩.la", "a\u0301.com", "see a.💩.la/x", "💩://💩.y/x", "(-://x)",
     ],
 )  # fmt: skip
 def test_nothing_becomes_a_link_and_all_looks_the_same(text: str) -> None:
@@ -32,6 +33,8 @@ def test_no_text_becomes_a_link(text: str) -> None:
 
 def test_what_is_no_link_stays_as_it_is() -> None:
     text = "failed: deploy shop (acme, host-1, after 3s) at 2026-03-01 12:00:00Z 5% of 1,000; a - b."
+    assert unlinked(text) == text
+    text = 'Done. Next… (see main.) "so." a...'
     assert unlinked(text) == text
 
 
