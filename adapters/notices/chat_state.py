@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -121,7 +121,7 @@ class SqlChatState:
 
     @uncut
     async def shown(self, card_id: str, shown: Shown) -> None:
-        """Note where a card is shown."""
+        """Note where a card is shown; if it is closed, the message has to say so."""
         row = {
             "bot_id": self.bot_id,
             "chat_id": str(shown.chat_id),
@@ -132,6 +132,8 @@ class SqlChatState:
         }
         async with self._transaction() as connection:
             await connection.execute(self._put_message, row)
+            closed = and_(cards.c.id == card_id, cards.c.open.is_(False))
+            await connection.execute(update(cards).where(closed).values(edit_due=True))
 
     @uncut
     async def card(self, card_id: str) -> Card | None:
@@ -172,8 +174,9 @@ class SqlChatState:
 
     @uncut
     async def open_cards(self) -> list[Card]:
-        """The cards that wait for something, the oldest first."""
-        mine = and_(cards.c.bot_id == self.bot_id, cards.c.open, cards.c.kind != "pages")
+        """The cards that wait for something, if only for an edit of their messages; the oldest first."""
+        waits = or_(cards.c.open, cards.c.edit_due)
+        mine = and_(cards.c.bot_id == self.bot_id, waits, cards.c.kind != "pages")
         async with self._transaction() as connection:
             rows = await connection.execute(select(cards).where(mine).order_by(cards.c.at))
             return [_card(row) for row in rows.mappings()]
@@ -183,7 +186,17 @@ class SqlChatState:
         """Note what became of a card; the first outcome stands."""
         async with self._transaction() as connection:
             still = and_(cards.c.id == card_id, cards.c.open)
-            await connection.execute(update(cards).where(still).values(open=False, outcome=outcome))
+            closed = {"open": False, "outcome": outcome, "edit_due": True}
+            await connection.execute(update(cards).where(still).values(closed))
+
+    @uncut
+    async def edited(self, card_id: str, places: int) -> None:
+        """Note that a card's messages say its outcome, unless there are more than these by now."""
+        mine = and_(messages.c.card_id == card_id, messages.c.bot_id == self.bot_id)
+        count = select(func.count()).select_from(messages).where(mine).scalar_subquery()
+        all_of_it = and_(cards.c.id == card_id, count == places)
+        async with self._transaction() as connection:
+            await connection.execute(update(cards).where(all_of_it).values(edit_due=False))
 
     @uncut
     async def forget(self, before: datetime) -> None:
@@ -211,6 +224,7 @@ class SqlChatState:
             "expires_at": rfc3339(card.expires_at) if card.expires_at is not None else None,
             "open": card.outcome is None,
             "outcome": card.outcome,
+            "edit_due": card.edit_due,
             "at": rfc3339(now),
         }
 
@@ -227,6 +241,7 @@ def _card(row: Any) -> Card:
         data=json.loads(row["data"]),
         expires_at=_time(row["expires_at"]),
         outcome=row["outcome"],
+        edit_due=bool(row["edit_due"]),
     )
 
 

@@ -36,7 +36,9 @@ cards = Table(
     Column("open", Boolean, nullable=False),
     Column("outcome", _TEXT),
     Column("at", _TEXT, nullable=False),
+    Column("edit_due", Boolean),
 )
+"""`edit_due`: it is closed, and not all of its messages say so yet."""
 Index("chat_cards_by_open", cards.c.bot_id, cards.c.open)
 Index("chat_cards_by_question", cards.c.task_id, cards.c.question_id)
 

@@ -31,6 +31,7 @@ class Card:
     """A message's meaning. `user_id`: who alone may press; None: everybody with the role.
 
     `options`: the choices of a question. `data`: what else the kind needs. `outcome`: None while it is open.
+    `edit_due`: it has an outcome that not all of its messages say yet.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Card:
     data: dict[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
     outcome: str | None = None
+    edit_due: bool = False
 
     def is_over(self, now: datetime) -> bool:
         """Whether its time has passed."""

@@ -18,7 +18,7 @@ from infra.chat.answers import Answer, answer, new_card_id
 from infra.chat.calls import failure, given_before
 from infra.chat.finding import Finding
 from infra.chat.reading import task_rows
-from towpath_client import AsyncClient, Problem, Task, TaskOptions, problems
+from towpath_client import AsyncClient, Problem, Task, TaskOptions, Unanswered, problems
 
 REASON_CHARS = 500
 _CONFIRM = int(CONFIRM_WITHIN.total_seconds())
@@ -93,24 +93,33 @@ class Acting:
             user_id=user.id,
             expires_at=self._clock() + CONFIRM_WITHIN,
         )
-        where = f" on {task.runner_id}" if task.runner_id else ""
+        where = f" on {inert(task.runner_id)}" if task.runner_id else ""
         text = (
             f"Cancel {words.title(task)}?\nattempt {task.attempt}{where}, {words.status(task)}\n"
             f"id {task.id}\nWithin {_CONFIRM} seconds:"
         )
         return answer(text, card, [[(f"cancel attempt {task.attempt}", "yes"), ("no", "no")]])
 
-    async def release(self, api: AsyncClient, user: User, reference: str, reason: str) -> Answer:
-        """Ask whether to release the lock that the current attempt holds, once there is a reason."""
+    async def release(
+        self, api: AsyncClient, user: User, reference: str, reason: str, asked: Card | None = None
+    ) -> Answer:
+        """Ask whether to release the lock that the current attempt holds, once there is a reason.
+
+        `asked`: the card that asked for the reason, which counts for what was held then.
+        """
         if not user.may(OPERATOR):
             return answer(f"releasing a lock needs the role {OPERATOR}")
         task = await self._finding.task(api, reference)
         if isinstance(task, Answer):
             return task
-        if str(task.lock.state) != "held" or task.lock.token is None:
+        token = words.held(task)
+        if asked is not None and (asked.outcome is not None or token != asked.data["token"]):
+            holds = "holds no lock" if token is None else f"holds token {token}"
+            return answer(f"too late: now {words.attempt(task)} and {holds}")
+        if token is None:
             return answer(f"{words.title(task)} holds no lock: {words.status(task)}")
-        holder = f"attempt {task.attempt} on {task.runner_id or 'no runner'}, token {task.lock.token}"
-        data = {"token": task.lock.token, "holder": holder}
+        holder = f"attempt {task.attempt} on {inert(task.runner_id or 'no runner')}, token {token}"
+        data = {"token": token, "holder": holder}
         if not reason.strip():
             card = Card(
                 new_card_id(),
@@ -140,11 +149,14 @@ class Acting:
             f"Its process may go on writing: first see that it is dead.\n"
             f"Reason: {one_line(reason, 1000)}\nWithin {_CONFIRM} seconds:"
         )
-        return answer(text, card, [[(f"release token {task.lock.token}", "yes"), ("no", "no")]])
+        return answer(text, card, [[(f"release token {token}", "yes"), ("no", "no")]])
 
-    async def confirmed(self, api: AsyncClient, user: User, card: Card) -> str:
-        """Do what a second button confirms, if all is still as the card says; what happened, in words."""
-        done_at = f"{user.name} {words.clock_time(self._clock())}"
+    async def confirmed(self, api: AsyncClient, user: User, card: Card) -> str | Answer:
+        """Do what a second button confirms, if all is still as the card says; what happened, in words.
+
+        An answer where that is not known: the button stays.
+        """
+        done_at = f"{inert(user.name)} {words.clock_time(self._clock())}"
         try:
             if card.kind == "cancel":
                 task = await api.cancel(card.task_id, "from the chat", attempt=card.attempt)
@@ -152,17 +164,17 @@ class Acting:
                 return f"{done} by {done_at}"
             released = await api.release(card.task_id, card.data["reason"], token=card.data["token"])
         except problems.Changed:
-            return "too late, it is no longer so: " + await self._now(api, card)
+            return f"too late, it is no longer so: {words.attempt(await api.get(card.task_id))}"
         except problems.AlreadyEnded:
             return "too late: it had ended before"
+        except (problems.Unavailable, Unanswered) as error:
+            why = "no answer came in time" if isinstance(error, Unanswered) else failure(error)
+            look = f"look at it first: /task {words.short(card.task_id)}"
+            return answer(f"it may have been done or not: {why}\n{look}")
         except Problem as error:
             return f"not done: {failure(error)}"
         may_run = "; a process may still be writing there" if released.process_may_run else ""
         return f"released by {done_at}{may_run}"
-
-    async def _now(self, api: AsyncClient, card: Card) -> str:
-        task = await api.get(card.task_id)
-        return f"attempt {task.attempt} is {words.status(task)}"
 
     # ------------------------------------------------------------------ questions
 

@@ -14,6 +14,7 @@ from adapters.telegram.updates import ChatMessage
 from domain.chat.cards import Card, refusal
 from domain.chat.commands import COMMANDS, Command, parse
 from domain.chat.people import OPERATOR, User
+from domain.chat.text import inert
 from infra.chat.acting import Acting
 from infra.chat.answers import Answer, answer
 from infra.chat.calls import Calls, failure
@@ -126,7 +127,7 @@ class Messages:
     async def _reason(self, api: AsyncClient, user: User, card: Card, reason: str) -> Answer:
         if card.is_over(self._clock()):
             return answer("that was asked too long ago: send /release again")
-        return await self._acting.release(api, user, card.task_id, reason)
+        return await self._acting.release(api, user, card.task_id, reason, card)
 
     async def _free_text(self, api: AsyncClient, user: User, card: Card, text: str) -> Answer:
         same = [one for one in card.options if one.casefold() == text.casefold()]
@@ -144,4 +145,4 @@ def _help(user: User) -> str:
         for name, usage in COMMANDS.items()
         if user.may(usage.role)
     ]
-    return "\n".join([f"You are {user.name}, {user.role}.", *lines])
+    return "\n".join([f"You are {inert(user.name)}, {user.role}.", *lines])

@@ -13,6 +13,7 @@ from adapters.notices.chat_state import SqlChatState
 from adapters.telegram.updates import Press
 from domain.chat.cards import Card, Shown, chosen, pressed, refusal
 from domain.chat.people import OPERATOR, VIEWER, User
+from infra.chat import words
 from infra.chat.acting import Acting
 from infra.chat.answers import Answer, answer
 from infra.chat.calls import Calls, failure
@@ -81,19 +82,21 @@ class Presses:
             return None
         if card.kind == "task":
             return await self._about_task(api, user, card, action)
-        outcome = card.outcome
+        outcome: str | Answer | None = card.outcome
         if outcome is None:
             outcome = await self._outcome(api, user, card, action)
         if outcome is None:
             await self._sending.acknowledge(press.id, UNKNOWN, alert=True)
             return None
+        if isinstance(outcome, Answer):
+            return outcome
         await self._sending.acknowledge(press.id, outcome)
         await self._remember(card, press)
         await self._sending.end(card, outcome)
         return None
 
-    async def _outcome(self, api: AsyncClient, user: User, card: Card, action: str) -> str | None:
-        """What happened, in words; None: the card has no such button."""
+    async def _outcome(self, api: AsyncClient, user: User, card: Card, action: str) -> str | Answer | None:
+        """What happened, in words; an answer: it is not known; None: the card has no such button."""
         if card.kind == "question":
             choice = chosen(card, action)
             return None if choice is None else await self._acting.answered(api, user, card, choice, None)
@@ -102,7 +105,7 @@ class Presses:
         if action == "no":
             return "nothing was done"
         if card.is_over(self._clock()):
-            return "too late: the button was good for a minute; send the command again"
+            return words.over(card, await api.get(card.task_id), self._clock())
         return await self._acting.confirmed(api, user, card)
 
     async def _about_task(self, api: AsyncClient, user: User, card: Card, action: str) -> Answer:

@@ -119,7 +119,7 @@ def task_rows(task: Task, user: User) -> Rows:
     """What can be asked and done next about a task."""
     rows = [[("why", "why"), ("log", "log")]]
     if user.may(OPERATOR) and not task.ended:
-        held = str(task.lock.state) == "held" and task.lock.token is not None
+        held = words.held(task) is not None
         rows.append([("cancel…", "cancel"), *([("release…", "release")] if held else [])])
     return rows
 

@@ -81,12 +81,18 @@ class Sending:
         for place in await self._state.places(card.id):
             await self._edit(place, answer.text, answer)
 
-    async def end(self, card: Card, outcome: str) -> None:
-        """Note what became of a card, and let all its messages say it, without buttons."""
+    async def end(self, card: Card, outcome: str, says: Answer | None = None) -> None:
+        """Note what became of a card, and let all its messages say it without buttons, or what `says` says.
+
+        Until they do, also after a crash, the card is one of those that wait. Raises Closing.
+        """
         await self._state.close(card.id, outcome)
-        for place in await self._state.places(card.id):
+        places = await self._state.places(card.id)
+        for place in places:
             text = with_outcome(place.text, outcome, MOST_UNITS)
-            await self._edit(place, text, Answer(text, fixed=place.fixed))
+            said = says or Answer(text, fixed=place.fixed)
+            await self._edit(place, said.text, said)
+        await self._state.edited(card.id, len(places))
 
     async def _edit(self, place: Shown, text: str, answer: Answer) -> None:
         fixed = [Fixed(*one) for one in answer.fixed if sum(one) <= units(text)]

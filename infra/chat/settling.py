@@ -93,18 +93,20 @@ class Settling:
 
     async def _settle(self, card: Card) -> None:
         current = await self._state.card(card.id)
-        if current is None or current.outcome is not None:
+        if current is None or (current.outcome is not None and not current.edit_due):
             self._open.pop(card.id, None)
             return
         try:
             if card.kind == "task":
                 await self._follow(card)
                 return
-            outcome = await self._outcome(await self._calls.of(None), card)
+            outcome = current.outcome or await self._outcome(await self._calls.of(None), card)
         except (problems.NoSuchTask, problems.NoSuchQuestion):
             outcome = _GONE
         except TowpathError as error:
             log.warning("whether buttons are over is not known now", error=str(error))
+            if card.is_over(self._clock()):
+                self._open.pop(card.id, None)  # until the next look at all
             return
         if outcome is not None:
             self._open.pop(card.id, None)
@@ -122,15 +124,7 @@ class Settling:
             if question.cause == "expired":
                 return f"nobody answered in time: `{given}` {at}"
             return f"answered `{given}` by {short_actor(question.by)} {at}"
-        if card.is_over(self._clock()):
-            return "not confirmed in time: nothing was done"
-        task = await api.get(card.task_id)
-        held = task.lock.token if str(task.lock.state) == "held" else None
-        if card.kind in ("release", "reason") and held != card.data["token"]:
-            return "over: the lock is not held any more"
-        if task.ended or task.attempt != card.attempt:
-            return f"over: attempt {task.attempt} is {words.status(task)}"
-        return None
+        return words.over(card, await api.get(card.task_id), self._clock())
 
     async def _follow(self, card: Card) -> None:
         """The message about a task tells its end."""
@@ -139,6 +133,7 @@ class Settling:
         if not task.ended:
             return
         self._open.pop(card.id, None)
-        await self._state.close(card.id, words.status(task))
         text = words.summary(task, self._clock(), self._base_url)
-        await self._sending.show(card, answer(text, card, [[("why", "why"), ("log", "log")]]))
+        await self._sending.end(
+            card, words.status(task), answer(text, card, [[("why", "why"), ("log", "log")]])
+        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.chat.text import age, one_line
+from domain.chat.cards import Card
+from domain.chat.text import age, inert, one_line
 from towpath_client import Runner, Task, WorkspaceLocks
 
 SHORT = 8
@@ -33,10 +34,34 @@ def status(task: Task) -> str:
     )
 
 
+def attempt(task: Task) -> str:
+    """`attempt 2 is running`."""
+    return f"attempt {task.attempt} is {status(task)}"
+
+
+def held(task: Task) -> int | None:
+    """The fencing token of the lock that it holds."""
+    return task.lock.token if str(task.lock.state) == "held" else None
+
+
+def over(card: Card, task: Task, now: datetime) -> str | None:
+    """Why a second button, or a reply with a reason, does nothing any more; None while it may.
+
+    It may have done its work before the bot ended and forgot that. So it is never said that nothing was done.
+    """
+    late = card.is_over(now)
+    if card.kind in ("release", "reason") and held(task) != card.data["token"]:
+        return f"over: token {card.data['token']} is not held any more"
+    stopping = late and card.kind == "cancel" and task.cancel_requested
+    if task.ended or task.attempt != card.attempt or stopping:
+        return f"over: {attempt(task)}"
+    return "not confirmed in time: send the command again" if late else None
+
+
 def line(task: Task, now: datetime) -> str:
     """One line of a list: `6f1c1104 failed: deploy shop (shop, 3m ago)`."""
     since = (now - (task.finished_at or task.started_at or task.created_at)).total_seconds()
-    place = f"{task.workspace}, " if task.workspace else ""
+    place = f"{inert(task.workspace)}, " if task.workspace else ""
     return f"{short(task.id)} {status(task)}: {title(task)} ({place}{age(since)} ago)"
 
 
@@ -45,13 +70,13 @@ def summary(task: Task, now: datetime, base_url: str | None) -> str:
     lines = [f"{title(task)}", f"{status(task)}, attempt {task.attempt}" if task.attempt else status(task)]
     if task.reason or task.exit_code is not None:
         code = f"exit code {task.exit_code}" if task.exit_code is not None else ""
-        lines.append(", ".join(one for one in (task.reason, code) if one))
+        lines.append(", ".join(one for one in (inert(task.reason or ""), code) if one))
     if task.message:
         lines.append(one_line(task.message, 500))
     where = [f"workspace {task.workspace}" if task.workspace else "", f"runner {task.runner_id or '–'}"]
-    lines.append(", ".join(one for one in where if one))
-    if task.lock.token is not None and str(task.lock.state) == "held":
-        lines.append(f"holds its lock, token {task.lock.token}")
+    lines.append(inert(", ".join(one for one in where if one)))
+    if (token := held(task)) is not None:
+        lines.append(f"holds its lock, token {token}")
     lines.append(_times(task, now))
     if task.question is not None:
         lines.append(f"asks: {one_line(task.question.text, 1000)}")
@@ -82,10 +107,10 @@ def clock_time(at: datetime) -> str:
 
 def locks_of(one: WorkspaceLocks, now: datetime) -> list[str]:
     """Who holds and who waits in a workspace."""
-    lines = [one.workspace]
+    lines = [inert(one.workspace)]
     for holder in one.holders:
         for_long = age((now - holder.since).total_seconds())
-        runner = f" on {holder.runner_id}" if holder.runner_id else ""
+        runner = f" on {inert(holder.runner_id)}" if holder.runner_id else ""
         lost = f" ({holder.runner_state})" if holder.runner_state not in (None, "alive") else ""
         where = _paths(holder.paths)
         lines.append(
@@ -106,9 +131,8 @@ def _paths(paths: list[str]) -> str:
 
 def runner_line(one: Runner, now: datetime) -> str:
     """`host-1 alive: 2 of 4, pools default`."""
-    said = (
-        f"{one.id} {one.state}: {len(one.running_attempts)} of {one.capacity}, pools {', '.join(one.pools)}"
-    )
+    running, pools = len(one.running_attempts), inert(", ".join(one.pools))
+    said = f"{inert(one.id)} {one.state}: {running} of {one.capacity}, pools {pools}"
     if one.state != "alive":
         said += f", last heard {age((now - one.last_heartbeat).total_seconds())} ago"
     if one.awaiting_operator:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.notices.chat_state import SqlChatState
@@ -22,10 +24,11 @@ from domain.chat.people import Recipe, User
 from infra.chat.bot import Bot
 from infra.chat.calls import Calls
 from infra.composition import now
+from tests.support.http.http_service import QuietHandler, serving
 from tests.support.telegram.bot_api_server import ANN, TOKEN, FakeBotApi
 
 BOB, EVE = 816, 817
-USERS = {ANN: User(ANN, "ann", "operator"), BOB: User(BOB, "bob", "viewer")}
+USERS = {ANN: User(ANN, "ann", "operator"), BOB: User(BOB, "bob@ops.io", "viewer")}
 BOT_ID = bot_id(TOKEN)
 
 
@@ -102,6 +105,7 @@ async def running_bot(
     state: Path,
     recipes: Mapping[str, Recipe] | None = None,
     steps: Steps | None = None,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Bot]:
     """A bot until the end of the block, which ends it as a crash does, or until `steps` are over."""
     steps = steps or Steps(None)
@@ -116,7 +120,7 @@ async def running_bot(
             calls,
             USERS,
             recipes or {},
-            now,
+            clock,
             "https://towpath.example",
             again=Backoff(0.02, 0.1),
             look_at_all_seconds=0.2,
@@ -130,3 +134,27 @@ async def running_bot(
             await asyncio.wait({running})
             await calls.aclose()
             await engine.dispose()
+
+
+@contextmanager
+def unsure(url: str) -> Iterator[str]:
+    """The API at `url`, which does not know what became of a command."""
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:
+            answer = httpx.get(url + self.path)
+            self._say(answer.status_code, answer.content)
+
+        def do_POST(self) -> None:
+            problem = {"code": "log-unreachable", "title": "x", "status": 503, "detail": "no word of it"}
+            self._say(503, json.dumps(problem).encode())
+
+        def _say(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    with serving(Handler) as here:
+        yield here

@@ -12,10 +12,12 @@ import pytest
 
 from adapters.notices.chat_state import SqlChatState
 from adapters.read_model.database import open_database
+from domain.chat.cards import CONFIRM_WITHIN
 from domain.chat.people import Recipe
 from domain.notices.message import Message, Notice, NoticeTask
 from infra.chat.bot import Bot
-from tests.acceptance.chat.bots import BOB, EVE, Steps, running_bot
+from infra.composition import now
+from tests.acceptance.chat.bots import BOB, EVE, Steps, running_bot, unsure
 from tests.support.telegram.bot_api_server import ANN, USERNAME, FakeBotApi, Refusal, serving_bot_api
 from tests.support.telegram.chats import SentMessage
 from tests.support.towpath import DEADLINE, Up
@@ -53,8 +55,12 @@ async def asked(up: Up, bot: Bot, fake: FakeBotApi, *, free_text: bool = False) 
     more = ["--free-text"] if free_text else []
     ask = ["towpath", "ask", "Deploy?", "--choice", "yes", "--choice", "no", *more]
     task_id = up.create(ask, title="deploy shop")
-    question = await eventually(lambda: up.task(task_id)["question"], DEADLINE)
-    message = Message(
+    await told(bot, fake, notice(task_id, await eventually(lambda: up.task(task_id)["question"], DEADLINE)))
+    return task_id, fake.chat(ANN).last
+
+
+def notice(task_id: str, question: dict[str, Any]) -> Message:
+    return Message(
         id=f"asked-{task_id}",
         type="towpath.task.asked.v1",
         subject=task_id,
@@ -68,8 +74,6 @@ async def asked(up: Up, bot: Bot, fake: FakeBotApi, *, free_text: bool = False) 
             ),
         ),
     )
-    await told(bot, fake, message)
-    return task_id, fake.chat(ANN).last
 
 
 async def told(bot: Bot, fake: FakeBotApi, message: Message) -> None:
@@ -106,6 +110,8 @@ async def test_who_looks_sees_tasks_locks_output_and_runners(
         fake.chat(BOB)
         fake.type("/tasks chat-no-such-title", user=BOB, name="bob")
         await said(fake, "no tasks (chat-no-such-title)", BOB)
+        fake.type("/help", user=BOB, name="bob")
+        assert (await said(fake, "You are bob@\u2060ops.\u2060io, viewer", BOB)).text.endswith("for you")
         fake.type("/tasks running")
         listed = await said(fake, holder[-8:])
         assert listed.links == []
@@ -185,14 +191,56 @@ async def test_release_wants_a_reason_and_names_the_token(up: Up, fake: FakeBotA
         assert prompt.force_reply
         fake.type("disk was swapped", reply_to=prompt.id)
         confirm = await said(fake, "Reason: disk was swapped")
+    with unsure(up.url) as url:
+        async with running_bot(fake, url, tmp_path / "notices.db", RECIPES):
+            fake.press(confirm, f"release token {token}")
+            unknown = await said(fake, "it may have been done or not")
+            assert f"/task {task_id[-8:]}" in unknown.text
+            assert confirm.buttons
+    async with running_bot(fake, up.url, tmp_path / "notices.db", RECIPES):
         stale = await _other(fake, task_id, confirm)
         press = fake.press(confirm, f"release token {token}")
         assert "released by ann" in (await acknowledged(fake, press))[0]
         assert task_id not in up.holders()
         assert actors(up, task_id, "lock-release-requested") == ["api/telegram:815:ann"]
-        await eventually(lambda: "over: the lock is not held any more" in stale.text, DEADLINE)
+        await eventually(lambda: f"over: token {token} is not held any more" in stale.text, DEADLINE)
         assert stale.buttons == {}
     up.post(f"/tasks/{task_id}/cancel")
+
+
+async def test_what_was_done_before_a_crash_is_told_when_the_buttons_have_run_out(
+    up: Up, fake: FakeBotApi, tmp_path: Path
+) -> None:
+    up.workspace("chat-late")
+    task_id = up.create(["sleep", "600"], title="late", workspace="chat-late")
+    idle = up.create(["true"], dispatch=False, title="idle")
+    await eventually(lambda: up.task(task_id)["status"] == "running", DEADLINE)
+    token = up.holders()[task_id]
+    async with running_bot(fake, up.url, tmp_path / "notices.db"):
+        fake.type(f"/release {task_id} it hangs")
+        release = await said(fake, "Reason: it hangs")
+        fake.type(f"/release {task_id}")
+        prompt = await said(fake, "Reply to this message")
+        fake.type(f"/cancel {task_id}")
+        cancel = await said(fake, "Cancel late?")
+        fake.type(f"/cancel {idle}")
+        unpressed = await said(fake, "Cancel idle?")
+    released = fake.press(release, f"release token {token}")
+    canceled = fake.press(cancel, "cancel attempt 1")
+    up.post(f"/tasks/{task_id}/locks/release", {"reason": "it hangs"})
+    up.post(f"/tasks/{task_id}/cancel")
+    await eventually(lambda: up.ended(task_id), DEADLINE)
+    up.post(f"/tasks/{task_id}/dispatch")
+    await eventually(lambda: up.task(task_id)["status"] == "running", DEADLINE)
+    fake.type("it hangs", reply_to=prompt.id)
+    async with running_bot(fake, up.url, tmp_path / "notices.db", clock=lambda: now() + 2 * CONFIRM_WITHIN):
+        assert f"over: token {token} is not held any more" in (await acknowledged(fake, released))[0]
+        assert "over: attempt 2 is running" in (await acknowledged(fake, canceled))[0]
+        await said(fake, "too late: now attempt 2 is running and holds token")
+        await eventually(lambda: "→ not confirmed in time: send" in unpressed.text, DEADLINE)
+        assert release.buttons == cancel.buttons == unpressed.buttons == {}
+    for started in (task_id, idle):
+        up.post(f"/tasks/{started}/cancel")
 
 
 async def _other(fake: FakeBotApi, task_id: str, first: SentMessage) -> SentMessage:
@@ -228,17 +276,22 @@ async def test_a_question_is_answered_once(
 async def test_a_question_that_others_decide_loses_its_buttons(
     up: Up, fake: FakeBotApi, tmp_path: Path
 ) -> None:
-    async with running_bot(fake, up.url, tmp_path / "notices.db") as bot:
+    steps = Steps(2)  # the card is shown and closed; then its message is not edited
+    async with running_bot(fake, up.url, tmp_path / "notices.db", steps=steps) as bot:
         task_id, message = await asked(up, bot, fake)
-        held = dict(message.buttons)
-        up.post(
-            f"/tasks/{task_id}/questions/{up.task(task_id)['question']['question_id']}/answer",
-            {"choice": "no"},
-        )
+        held, question = dict(message.buttons), up.task(task_id)["question"]
+        up.post(f"/tasks/{task_id}/questions/{question['question_id']}/answer", {"choice": "no"})
+        await eventually(lambda: steps.over, DEADLINE)
+        assert message.buttons == held
+    async with running_bot(fake, up.url, tmp_path / "notices.db") as bot:
         await eventually(lambda: not message.buttons, DEADLINE)
         assert "→ answered `no` by someone" in message.text
         message.buttons = held
         assert "answered `no` by someone" in (await acknowledged(fake, fake.press(message, "yes")))[0]
+        await told(bot, fake, notice(task_id, question))
+        late_shown = fake.chat(ANN).last
+        await eventually(lambda: not late_shown.buttons, DEADLINE)
+        assert "→ answered `no` by someone" in late_shown.text
         ended, second = await asked(up, bot, fake)
         up.post(f"/tasks/{ended}/cancel")
         await eventually(lambda: "→ the attempt that asked is over" in second.text, DEADLINE)
@@ -292,9 +345,9 @@ async def test_another_poller_is_waited_out_and_shown(up: Up, fake: FakeBotApi, 
         (standing,) = await SqlChatState(engine, None).standings()
         return standing.trouble
 
+    fake.before = busy
     async with running_bot(fake, up.url, tmp_path / "notices.db", RECIPES) as bot:
         await eventually(lambda: fake.counted("getMe"), DEADLINE)
-        fake.before = busy
         fake.type("/runners")
         assert "another program polls this bot" in (await eventually(trouble, DEADLINE) or "")
         _, question = await asked(up, bot, fake)

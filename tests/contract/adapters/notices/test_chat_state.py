@@ -65,8 +65,14 @@ async def test_a_card_is_one_and_keeps_its_first_outcome(state: SqlChatState) ->
     await state.forget(NOW + timedelta(days=1))
     await state.close("nonce", "answered")
     await state.close("nonce", "answered by another")
-    assert await state.card("nonce") == replace(CARD, outcome="answered")
+    closed = replace(CARD, outcome="answered")
+    await state.edited("nonce", 1)
+    assert await state.open_cards() == [replace(closed, edit_due=True)]
+    await state.edited("nonce", 2)
+    assert await state.card("nonce") == closed
     assert await state.open_cards() == []
+    await state.shown("nonce", Shown(-100, 9, "Deploy?"))
+    assert await state.open_cards() == [replace(closed, edit_due=True)]
     await state.forget(NOW + timedelta(days=1))
     assert await state.card("nonce") is None
     assert await state.places("nonce") == []
