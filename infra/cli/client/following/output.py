@@ -26,7 +26,7 @@ LIMIT = 1024 * 1024
 BLOCK = 64 * 1024
 AHEAD = 3
 """Under way at once; four are no faster, and nats-server, which copies each twice, holds more of them."""
-AHEAD_BYTES = 720 * 1024
+AHEAD_BYTES = 840 * 1024
 """Less than fits into a NATS message, so that each piece comes whole; with 960 KiB nats-server holds more."""
 WAIT_SECONDS = 5
 RETRY = Backoff(first_seconds=0.1, longest_seconds=2.0)
