@@ -27,7 +27,7 @@ async def create_notice_tables(engine: AsyncEngine) -> None:
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection that only reads, and holds up nobody who writes. Raises Busy."""
+    """A connection that only reads, and holds up no writer. Raises Busy."""
     with translated():
         async with engine.connect() as connection:
             yield connection

@@ -1,6 +1,6 @@
 """Cards: what stands behind a message with buttons, or behind one that waits for a reply.
 
-A button sends the card's id, which nobody can guess, and its own action; what they mean is stored. So a
+A button sends the card's id, which cannot be guessed, and its own action; what they mean is stored. So a
 button acts on the attempt that it was shown for, and never on a later one.
 """
 

@@ -1,6 +1,6 @@
 """Users of a chat, by the number that the chat knows them by, their roles, and the recipes that they may run.
 
-Nobody is known by a name of theirs, which they can change, or by being in a chat, which others decide.
+No person is known by a name of theirs, which they can change, or by being in a chat, which others decide.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Telegram counts UTF-16 code units, so an emoji counts twice. Clients make links of addresses, mentions,
 hashtags and commands in plain text, too. An invisible word joiner after the sign keeps text of tasks from
-becoming one: nobody is called, and no tap sends a command.
+becoming one: no person is called, and no tap sends a command.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which ends were asked for: by a cancel, a key in the terminal of `towpath lock`, `on_conflict: reject`.
 
-Such a failure needs nobody.
+Such a failure needs no operator.
 """
 
 from __future__ import annotations

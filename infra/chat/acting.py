@@ -7,9 +7,10 @@ and the API refuses it once they are no longer so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from domain.chat.cards import CONFIRM_WITHIN, REASON_WITHIN, Card
+from domain.chat.cards import CONFIRM_WITHIN, REASON_WITHIN, Card, Kind
 from domain.chat.commands import BadCommand, Command
 from domain.chat.people import OPERATOR, Recipe, User
 from domain.chat.text import inert, one_line
@@ -85,14 +86,7 @@ class Acting:
             return task
         if task.ended:
             return answer(f"{words.title(task)} is over: {words.status(task)}")
-        card = Card(
-            new_card_id(),
-            "cancel",
-            task.id,
-            task.attempt,
-            user_id=user.id,
-            expires_at=self._clock() + CONFIRM_WITHIN,
-        )
+        card = self._asking("cancel", task, user, CONFIRM_WITHIN)
         where = f" on {inert(task.runner_id)}" if task.runner_id else ""
         text = (
             f"Cancel {words.title(task)}?\nattempt {task.attempt}{where}, {words.status(task)}\n"
@@ -119,37 +113,31 @@ class Acting:
         if token is None:
             return answer(f"{words.title(task)} holds no lock: {words.status(task)}")
         holder = f"attempt {task.attempt} on {inert(task.runner_id or 'no runner')}, token {token}"
-        data = {"token": token, "holder": holder}
+        data: dict[str, Any] = {"token": token, "holder": holder}
         if not reason.strip():
-            card = Card(
-                new_card_id(),
-                "reason",
-                task.id,
-                task.attempt,
-                user_id=user.id,
-                data=data,
-                expires_at=self._clock() + REASON_WITHIN,
-            )
+            card = self._asking("reason", task, user, REASON_WITHIN, data)
             text = (
                 f"Release the lock of {words.title(task)}?\n{holder}\nid {task.id}\n"
                 "Reply to this message with the reason; it stays in the log."
             )
             return Answer(text, card, force_reply=True)
-        card = Card(
-            new_card_id(),
-            "release",
-            task.id,
-            task.attempt,
-            user_id=user.id,
-            data={**data, "reason": reason.strip()[:REASON_CHARS]},
-            expires_at=self._clock() + CONFIRM_WITHIN,
-        )
+        data["reason"] = reason.strip()[:REASON_CHARS]
+        card = self._asking("release", task, user, CONFIRM_WITHIN, data)
         text = (
             f"Release the lock of {words.title(task)}?\n{holder}\nid {task.id}\n"
             f"Its process may go on writing: first see that it is dead.\n"
             f"Reason: {one_line(reason, 1000)}\nWithin {_CONFIRM} seconds:"
         )
         return answer(text, card, [[(f"release token {token}", "yes"), ("no", "no")]])
+
+    def _asking(
+        self, kind: Kind, task: Task, user: User, within: timedelta, data: dict[str, Any] | None = None
+    ) -> Card:
+        """A card that only `user` can answer, about the task's current attempt."""
+        until = self._clock() + within
+        return Card(
+            new_card_id(), kind, task.id, task.attempt, user_id=user.id, data=data or {}, expires_at=until
+        )
 
     async def confirmed(self, api: AsyncClient, user: User, card: Card) -> str | Answer:
         """Do what a second button confirms, if all is still as the card says; what happened, in words.

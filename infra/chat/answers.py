@@ -40,5 +40,5 @@ def with_output(head: str, output: str, tail: str = "") -> Answer:
 
 
 def new_card_id() -> str:
-    """A nonce of 16 characters, which nobody can guess."""
+    """A nonce of 16 characters, which cannot be guessed."""
     return secrets.token_urlsafe(12)

@@ -34,6 +34,7 @@ from domain.ports.notices import Superseded
 from infra.chat.acting import Acting
 from infra.chat.answers import answer
 from infra.chat.calls import Calls
+from infra.chat.desk import Desk
 from infra.chat.messages import Messages
 from infra.chat.presses import Presses
 from infra.chat.question_buttons import QuestionButtons
@@ -143,21 +144,17 @@ class Bot:
             await self._forget()
 
     def _taker(self, bot_name: str) -> Callable[[Update], Awaitable[None]]:
-        calls, state, sending, reading = self._calls, self._state, self._sending, self._reading
-        messages = Messages(
-            bot_name,
+        desk = Desk(
             self._users,
-            calls,
-            state,
-            sending,
-            reading,
+            self._calls,
+            self._state,
+            self._sending,
+            self._reading,
             self._changes,
             self._strangers,
             self._clock,
         )
-        presses = Presses(
-            self._users, calls, state, sending, reading, self._changes, self._strangers, self._clock
-        )
+        messages, presses = Messages(bot_name, desk), Presses(desk)
 
         async def take(update: Update) -> None:
             try:
@@ -167,12 +164,14 @@ class Bot:
                     await presses.take(update.press)
             except (Closing, Busy, Superseded):
                 raise
-            except Exception:  # it would come again for ever, and no other update would be done
+            except Exception:  # Telegram would send it again without end, before all others
                 log.exception("an update was given up", update_id=update.id)
                 if update.message is not None:
-                    await sending.send(update.message.chat.id, answer(GIVEN_UP), reply_to=update.message.id)
+                    await self._sending.send(
+                        update.message.chat.id, answer(GIVEN_UP), reply_to=update.message.id
+                    )
                 elif update.press is not None:
-                    await sending.acknowledge(update.press.id, GIVEN_UP, alert=True)
+                    await self._sending.acknowledge(update.press.id, GIVEN_UP, alert=True)
 
         return take
 

@@ -48,7 +48,7 @@ def failure(error: TowpathError) -> str:
     if isinstance(error, Unanswered):
         return "no answer came in time, so it may have been done or not: look at the task"
     if isinstance(error, NotTowpath):
-        return "what answers is not Towpath's API: whoever runs this bot sees why with `towpath doctor`"
+        return "what answers is not Towpath's API: its operator sees why with `towpath doctor`"
     return "Towpath's API cannot be reached now: nothing was done, try again"
 
 

@@ -1,6 +1,6 @@
 """Sends answers to chats: waits as Telegram asks, and tries again until it answers.
 
-Whoever is refused for good (the bot was blocked, or has left the chat) gets nothing, and nothing waits for
+A chat that refuses for good (the bot was blocked, or has left it) gets nothing, and nothing waits for
 that. While Telegram is away, the update that led to the answer is not done: it stays unacknowledged.
 """
 

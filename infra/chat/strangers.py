@@ -1,7 +1,7 @@
-"""Strangers: who writes to the bot and is nobody's user gets no answer, and a line in the log now and then.
+"""Strangers: a person without a [[user]] gets no answer, and a line in the log now and then.
 
 That line names the number by which somebody is added. It is written once an hour a person, and for a bounded
-number of persons, so that nobody can fill the log.
+number of persons, so that strangers cannot fill the log.
 """
 
 from __future__ import annotations

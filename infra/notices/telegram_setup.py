@@ -1,6 +1,6 @@
 """Finds the chat of a new channel: waits until somebody sends a code to the bot from there.
 
-Without the code, whoever wrote to the bot first would be told what this installation does. Nothing is
+Without the code, the first person to write to the bot would be told what this installation does. Nothing is
 acknowledged, so that a bot which takes commands still gets it all, as long as Telegram hands the newest over.
 """
 
