@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import nats.errors
 from nats.aio.client import Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -66,6 +67,12 @@ class FastClient(PlainClient):
             await self._transport.connect(s.uri, READ_BYTES, self.options["connect_timeout"])
         else:
             await super()._connect_to_server(s)
+
+    async def _flush_once(self, timeout: int) -> None:
+        """As in nats-py, which says that all is well where no task reads or writes any more."""
+        if any(task is None or task.done() for task in (self._reading_task, self._flusher_task)):
+            raise nats.errors.StaleConnectionError
+        await super()._flush_once(timeout)
 
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None

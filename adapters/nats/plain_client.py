@@ -1,8 +1,8 @@
 """nats-py's client, with three public methods corrected to do what their documentation promises.
 
-It uses public members only, so it works with any version of nats-py from 2.16 on. One defect remains on
-Python 3.11: if `close` runs at the very end of a successful reconnection, the new connection may stay open
-until the event loop ends.
+It works with any version of nats-py from 2.16 on: it uses public members only, but for `_process_pong`, which
+a version without such a method does not call. One defect remains on Python 3.11: if `close`
+runs at the very end of a successful reconnection, the new connection may stay open until the event loop ends.
 """
 
 from __future__ import annotations
@@ -30,8 +30,17 @@ class PlainClient(Client):
 
         nats-py writes a PING at once, ahead of a buffered SUB; the second PING follows the SUB.
         """
+        await self._flush_once(timeout)
+        await self._flush_once(timeout)
+
+    async def _flush_once(self, timeout: int) -> None:
         await super().flush(timeout)
-        await super().flush(timeout)
+
+    async def _process_pong(self) -> None:
+        """As in nats-py, which reads nothing more once a PONG comes whose `flush` was given up."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def close(self) -> None:
         """End the connection, or the search for a server.

@@ -2,7 +2,8 @@
 
 Importing `json` also compiles regular expressions, which takes `towpath lock` longer than a request. Here
 the same parser and writer, those in C, are used without it; where they are called otherwise, it is `json`
-itself. Standard library only: the shim imports it.
+itself. Bytes with a byte order mark are refused, and errors are ValueErrors without a place. Standard library
+only: the shim imports it.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 
 import nats
 import pytest
@@ -68,6 +70,28 @@ async def test_a_flush_comes_behind_what_was_asked_before(kind: Kind) -> None:
     assert said.count(b"SUB") == 1
     await client.close()
     server.close()
+
+
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_a_flush_that_was_given_up_leaves_the_connection_whole(
+    nats_server: EmbeddedNats, kind: Kind, canceled: bool
+) -> None:
+    client, other = await connect(nats_server.control_url, kind), await nats.connect(nats_server.control_url)
+    heard = await client.subscribe("towpath.test.stalled")
+    await client.flush()
+    assert nats_server.pid is not None
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError if canceled else nats.errors.FlushTimeoutError):
+            async with asyncio.timeout(0.3 if canceled else 30):
+                await client.flush(30 if canceled else 1)
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+    await client.flush()
+    await other.publish("towpath.test.stalled", b"heard")
+    assert (await heard.next_msg(10)).data == b"heard"
+    await client.close()
+    await other.close()
 
 
 async def test_the_next_message_comes_alike_whether_it_is_there_or_not(

@@ -74,6 +74,18 @@ async def test_a_large_payload_arrives_alike_and_its_room_is_free_after_a_flush(
     await plain.close()
 
 
+async def test_a_flush_says_so_where_nothing_is_read_any_more(nats_server: EmbeddedNats) -> None:
+    fast = FastClient()
+    await fast.connect(nats_server.control_url)
+    await fast.flush()
+    assert fast._reading_task is not None
+    fast._reading_task.cancel()
+    await asyncio.wait({fast._reading_task})
+    with pytest.raises(nats.errors.StaleConnectionError):
+        await fast.flush()
+    await fast.close()
+
+
 async def test_its_transport_is_its_own_and_survives_a_reconnect(nats_server: EmbeddedNats) -> None:
     fast = FastClient()
     back = asyncio.Event()
